@@ -1,0 +1,1 @@
+"""Releases on disk: import from the Hub layout, read, pack. Torch-free."""
