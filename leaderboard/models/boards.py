@@ -5,7 +5,7 @@ from django.db.models import Q
 
 
 class Report(db.Model):
-    """Scores computed from one evaluation's answers, one key revision and one scorer version; byte-identical on re-run."""
+    """Scores computed from one evaluation's answers, one key revision and one scorer version; the same on every run."""
 
     evaluation = db.ForeignKey("Evaluation", on_delete=db.PROTECT, related_name="reports")
     key_revision = db.ForeignKey("KeyRevision", on_delete=db.PROTECT, related_name="reports")

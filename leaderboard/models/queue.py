@@ -5,10 +5,12 @@ from django.db.models.functions import Now
 
 
 class Event(db.Model):
-    """One change of state; written in the transaction that made the change, never altered (a trigger refuses)."""
+    """One change of state, or one act of staff on a queue; written in the transaction that made the change, never
+    altered (a trigger refuses)."""
 
-    submission = db.ForeignKey("Submission", on_delete=db.PROTECT, related_name="events")
+    submission = db.ForeignKey("Submission", null=True, blank=True, on_delete=db.PROTECT, related_name="events")
     evaluation = db.ForeignKey("Evaluation", null=True, blank=True, on_delete=db.PROTECT, related_name="events")
+    queue = db.CharField(max_length=20, blank=True, help_text="acts on a whole queue have no submission")
     from_state = db.CharField(max_length=12, blank=True)
     to_state = db.CharField(max_length=12)
     token = db.BigIntegerField(null=True, blank=True)

@@ -9,7 +9,7 @@ from leaderboard.states import EvaluationState, SubmissionState
 
 
 class Leased(db.Model):
-    """Work that one worker at a time may hold: the lease runs on the database's clock, the token fences late writers."""
+    """Work that one worker at a time may hold: the lease runs by the database's clock, the token fences late writes."""
 
     token = db.BigIntegerField(default=0)
     lease_until = db.DateTimeField(null=True, blank=True)
@@ -44,9 +44,10 @@ class Submission(Leased):
     target = db.JSONField(default=list, blank=True, help_text="target domain: list of 'facet=value'")
     state = db.CharField(max_length=12, choices=SubmissionState, default=SubmissionState.UPLOADING)
     publish = db.BooleanField(default=False, help_text="publish each report as soon as it is scored")
-    file_name = db.CharField(max_length=255, blank=True)
-    file_sha256 = db.CharField(max_length=64, blank=True)
-    file_size = db.BigIntegerField(default=0)
+    files = db.JSONField(default=list, blank=True, help_text="list of {name, sha256, size}; shards with their index")
+    file_name = db.CharField(max_length=255, blank=True, help_text="the only file, or the index of shards")
+    file_sha256 = db.CharField(max_length=64, blank=True, help_text="of the only file, or of the sorted shard digests")
+    file_size = db.BigIntegerField(default=0, help_text="bytes, all files")
     problems = db.JSONField(default=list, blank=True, help_text="the first 1,000 problems of a rejected file")
     problem_counts = db.JSONField(default=dict, blank=True, help_text="exact number of problems per code")
     facts = db.JSONField(default=dict, blank=True, help_text="what validation established: parameters, tolerated keys")

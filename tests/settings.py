@@ -1,0 +1,18 @@
+"""Settings of the test suite. The services' addresses come from the environment, set before Django is loaded."""
+
+import os
+import tempfile
+
+os.environ.setdefault("DEMO", "1")
+os.environ.setdefault("DATA_ROOT", tempfile.mkdtemp(prefix="leaderboard-tests-"))
+os.environ.setdefault("LEASE_S", "5")
+os.environ.setdefault("HEARTBEAT_S", "0.5")
+os.environ.setdefault("RECONCILE_S", "1")
+os.environ.setdefault("BACKOFF_S", "0.2")
+os.environ.setdefault("SUBMISSIONS_PER_DAY", "200")
+
+from leaderboard.settings import *  # noqa: E402, F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # noqa: F405
