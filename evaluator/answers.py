@@ -1,8 +1,12 @@
 """Answers: the raw output of one evaluation. In/out: answers.parquet. Torch-free; the scorer and the runner share it."""
 
 from enum import StrEnum
+from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
+
+from evaluator.errors import InputError, Problem
 
 ABSTAINED = -1  # also a tie: chosen = -1 is never right
 
@@ -25,3 +29,69 @@ class Protocol(StrEnum):
     QUESTIONS = "questions"
     LETTER = "letter"
     SELF_REPORTED = "self-reported"
+
+
+ROW_ID = ("dataset", "image_id", "question", "variant")
+
+
+def write_answers(answers: pa.Table, path: Path) -> None:
+    """Write answers.parquet. The same rows give the same bytes. Raises ArrowInvalid when columns do not fit ANSWERS."""
+    pq.write_table(answers.select(ANSWERS.names).cast(ANSWERS), path, compression="zstd")
+
+
+def read_answers(path: Path) -> pa.Table:
+    """Read answers.parquet with exactly the columns of ANSWERS; an unreadable or other file is an InputError."""
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise InputError.single(
+            "answers_missing", f"{path} does not exist; name the answers.parquet of a run."
+        ) from None
+    except pa.ArrowException as error:
+        raise InputError.single("answers_unreadable", f"{path} is not a Parquet file of answers: {error}") from None
+    missing = [name for name in ANSWERS.names if name not in table.column_names]
+    if missing:
+        raise InputError.single("answers_columns", f"{path} lacks the columns {', '.join(missing)}.")
+    try:
+        return table.select(ANSWERS.names).cast(ANSWERS)
+    except pa.ArrowException as error:
+        raise InputError.single("answers_columns", f"{path} has a column of another type: {error}") from None
+
+
+def row_ids(table: pa.Table) -> list[tuple[str, str, str, int | None]]:
+    """The (dataset, image_id, question, variant) of every row, in row order."""
+    columns = (table.column(name).to_pylist() for name in ROW_ID)
+    return list(zip(*columns, strict=True))
+
+
+def align(answers: pa.Table, questions: pa.Table) -> pa.Table:
+    """One row of ANSWERS per row of `questions`, in its order; rows that were not asked are null beyond the row id.
+
+    A null `chosen` means not asked, −1 asked and abstained (or tied). Raises InputError for answers to unknown
+    questions and for answers given twice.
+    """
+    place = {row_id: index for index, row_id in enumerate(row_ids(questions))}
+    source: list[int | None] = [None] * questions.num_rows
+    unknown, duplicate = [], []
+    for index, row_id in enumerate(row_ids(answers)):
+        target = place.get(row_id)
+        if target is None:
+            unknown.append(row_id)
+        elif source[target] is not None:
+            duplicate.append(row_id)
+        else:
+            source[target] = index
+    problems = [*_row_problem("unknown_answers", "answer questions that this split does not have", unknown),
+                *_row_problem("duplicate_answers", "are given more than once", duplicate)]  # fmt: skip
+    if problems:
+        raise InputError(problems)
+    taken = answers.take(pa.array(source, type=pa.int64()))
+    for name in ROW_ID:
+        taken = taken.set_column(taken.column_names.index(name), ANSWERS.field(name), questions.column(name))
+    return taken
+
+
+def _row_problem(code: str, what: str, rows: list[tuple[str, str, str, int | None]]) -> list[Problem]:
+    if not rows:
+        return []
+    return [Problem(code=code, message=f"{len(rows)} answers {what}, for example {rows[0]}.")]
