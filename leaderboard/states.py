@@ -1,6 +1,18 @@
 """States of submissions and evaluations, and the only writer of them."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.apps import apps
 from django.db import models as db
+from django.db import transaction
+from django.db.models.functions import Now
+
+if TYPE_CHECKING:
+    from leaderboard.models import Evaluation, Submission
+
+NOTE_LENGTH = 300
 
 
 class SubmissionState(db.TextChoices):
@@ -48,3 +60,61 @@ EVALUATION_MOVES: dict[EvaluationState, frozenset[EvaluationState]] = {
     EvaluationState.FAILED: frozenset(),
     EvaluationState.CANCELLED: frozenset(),
 }
+
+SUBMISSION_ENDS = frozenset(state for state, targets in SUBMISSION_MOVES.items() if not targets)
+EVALUATION_ENDS = frozenset(state for state, targets in EVALUATION_MOVES.items() if not targets)
+HELD = (SubmissionState.VALIDATING, EvaluationState.RUNNING)  # a worker holds a lease on it
+
+
+class TransitionRefused(Exception):
+    """Another process, the rules or a newer token got there first; nothing was changed."""
+
+
+def advance_submission(
+    submission: "Submission", to: SubmissionState, *, actor: UUID | None = None, note: str = "",
+    token: int | None = None, **fields: Any,
+) -> None:  # fmt: skip
+    """Move a submission to `to` and set `fields` with it; a worker passes the `token` of its claim.
+
+    Raises TransitionRefused when the move is not legal from where the submission stands now, or the token is not the
+    latest. The event is written in the same transaction.
+    """
+    _advance(submission, SUBMISSION_MOVES, to, {"submission": submission}, actor, note, token, fields)
+
+
+def advance_evaluation(
+    evaluation: "Evaluation", to: EvaluationState, *, actor: UUID | None = None, note: str = "",
+    token: int | None = None, **fields: Any,
+) -> None:  # fmt: skip
+    """Move an evaluation to `to`, as `advance_submission` does a submission."""
+    if to in EVALUATION_ENDS:
+        fields["finished_at"] = Now()
+    subject = {"submission_id": evaluation.submission_id, "evaluation": evaluation}
+    _advance(evaluation, EVALUATION_MOVES, to, subject, actor, note, token, fields)
+
+
+def record(*, actor: UUID | None = None, **facts: Any) -> None:
+    """Write one event that changes no state: an act of staff, a publication, a late write that was fenced."""
+    if "note" in facts:
+        facts["note"] = facts["note"][:NOTE_LENGTH]
+    apps.get_model("leaderboard", "Event").objects.create(actor=actor, **facts)
+
+
+def _advance(
+    row: Any, moves: Mapping[Any, frozenset[Any]], to: Any, subject: dict[str, Any], actor: UUID | None, note: str,
+    token: int | None, fields: dict[str, Any],
+) -> None:  # fmt: skip
+    manager = type(row)._default_manager
+    with transaction.atomic():
+        now = manager.select_for_update().values("state", "token").get(pk=row.pk)
+        if to not in moves[now["state"]]:
+            raise TransitionRefused(f"{row.pk} is {now['state']}, so it cannot become {to}")
+        if token is not None and token != now["token"] + (to in HELD):
+            raise TransitionRefused(f"{row.pk} has token {now['token']}, so token {token} writes too late")
+        if to not in HELD:
+            fields = {"lease_until": None, "heartbeat_at": None, "worker": "", **fields}
+        elif token is not None:
+            fields = {"token": token, **fields}
+        manager.filter(pk=row.pk).update(state=to, **fields)
+        record(from_state=now["state"], to_state=to, token=token, actor=actor, note=note, **subject)
+    row.refresh_from_db()

@@ -1,6 +1,6 @@
 """The tables. Models hold data and constraints; what happens to them stands in the use-case modules."""
 
-from leaderboard.models.boards import BoardSnapshot, Entry, Report
+from leaderboard.models.boards import BoardRefresh, BoardSnapshot, Entry, Report
 from leaderboard.models.catalogue import Model
 from leaderboard.models.people import QuotaSlot, User
 from leaderboard.models.queue import Event, LogLine, QueueSwitch, WorkerStatus
@@ -8,6 +8,6 @@ from leaderboard.models.releases import KeyRevision, Release
 from leaderboard.models.submissions import Evaluation, Submission
 
 __all__ = [
-    "BoardSnapshot", "Entry", "Evaluation", "Event", "KeyRevision", "LogLine", "Model", "QueueSwitch", "QuotaSlot",
+    "BoardRefresh", "BoardSnapshot", "Entry", "Evaluation", "Event", "KeyRevision", "LogLine", "Model", "QueueSwitch", "QuotaSlot",
     "Release", "Report", "Submission", "User", "WorkerStatus",
 ]  # fmt: skip

@@ -42,6 +42,17 @@ class Entry(db.Model):
         indexes = [db.Index(fields=["release", "split", "superseded_at"], name="entries_of_a_board")]
 
 
+class BoardRefresh(db.Model):
+    """A request to rebuild the boards of one split; deleted once they are rebuilt, so that none is lost."""
+
+    release = db.ForeignKey("Release", on_delete=db.CASCADE, related_name="+")
+    split = db.CharField(max_length=8)
+    requested_at = db.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+
+
 class BoardSnapshot(db.Model):
     """One ranked view computed ahead of time, so that a page is one indexed read."""
 
