@@ -74,7 +74,7 @@ def advance_submission(
     submission: "Submission", to: SubmissionState, *, actor: UUID | None = None, note: str = "",
     token: int | None = None, **fields: Any,
 ) -> None:  # fmt: skip
-    """Move a submission to `to` and set `fields` with it; a worker passes the `token` of its claim.
+    """Move a submission to `to` and set `fields` with it; a worker passes the `token` that its claim gave it.
 
     Raises TransitionRefused when the move is not legal from where the submission stands now, or the token is not the
     latest. The event is written in the same transaction.
@@ -109,12 +109,12 @@ def _advance(
         now = manager.select_for_update().values("state", "token").get(pk=row.pk)
         if to not in moves[now["state"]]:
             raise TransitionRefused(f"{row.pk} is {now['state']}, so it cannot become {to}")
-        if token is not None and token != now["token"] + (to in HELD):
+        if token is not None and token != now["token"]:
             raise TransitionRefused(f"{row.pk} has token {now['token']}, so token {token} writes too late")
         if to not in HELD:
             fields = {"lease_until": None, "heartbeat_at": None, "worker": "", **fields}
-        elif token is not None:
-            fields = {"token": token, **fields}
         manager.filter(pk=row.pk).update(state=to, **fields)
-        record(from_state=now["state"], to_state=to, token=token, actor=actor, note=note, **subject)
+        record(
+            from_state=now["state"], to_state=to, token=fields.get("token", token), actor=actor, note=note, **subject
+        )
     row.refresh_from_db()

@@ -1,0 +1,122 @@
+"""Who may see and do what: the only home of these rules. In: a user and an address; out: the object, or 404 or 403.
+
+404 for what one may not know of, 403 for what one may know of but not do.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Model as Table
+from django.db.models import Q, QuerySet
+from django.http import Http404
+
+from leaderboard.models import Evaluation, Model, Release, Submission, User
+from leaderboard.models.releases import Visibility
+
+AnyUser = User | AnonymousUser
+Row = TypeVar("Row", bound=Table)
+
+
+class Action(StrEnum):
+    """What one may want to do with a submission beyond looking at its public face."""
+
+    VIEW = "view"
+    INSPECT = "inspect"  # log, problems, progress, unpublished report
+    PUBLISH = "publish"
+    WITHDRAW = "withdraw"
+    CANCEL = "cancel"
+    RETRY = "retry"
+
+
+STAFF_ONLY = frozenset({Action.RETRY})
+
+
+def visible_to(user: AnyUser, rows: QuerySet[Row]) -> QuerySet[Row]:
+    """The rows of releases, models, submissions or evaluations that `user` may know of."""
+    if user.is_staff:
+        return rows
+    return rows.filter(RULES[rows.model](user)).distinct()
+
+
+def get_release(user: AnyUser, slug: str) -> Release:
+    """The release, or 404."""
+    return _one(visible_to(user, Release.objects.select_related("key_revision")), slug=slug)
+
+
+def get_model(user: AnyUser, slug: str, *, to_edit: bool = False) -> Model:
+    """The model, or 404; 403 when `to_edit` and it is another author's."""
+    model = _one(visible_to(user, Model.objects.select_related("owner", "base")), slug=slug)
+    if to_edit and not may_edit(user, model):
+        raise PermissionDenied("this model belongs to another author")
+    return model
+
+
+def get_submission(user: AnyUser, pk: UUID | str, *, to: Action = Action.VIEW) -> Submission:
+    """The submission, or 404; 403 when `user` may see it but not do `to`."""
+    rows = Submission.objects.select_related("model", "owner", "release")
+    submission = _one(visible_to(user, rows), pk=pk)
+    if not may(user, to, submission):
+        raise PermissionDenied(f"you may not {to} this submission")
+    return submission
+
+
+def get_evaluation(user: AnyUser, pk: UUID | str, *, to: Action = Action.VIEW) -> Evaluation:
+    """The evaluation, or 404; 403 when `user` may see its submission but not do `to`."""
+    rows = Evaluation.objects.select_related("submission__model", "submission__owner", "submission__release")
+    evaluation = _one(visible_to(user, rows), pk=pk)
+    if not may(user, to, evaluation.submission):
+        raise PermissionDenied(f"you may not {to} this evaluation")
+    return evaluation
+
+
+def may(user: AnyUser, action: Action, submission: Submission) -> bool:
+    """Whether `user`, who can see the submission, may do `action` with it."""
+    if user.is_staff or action is Action.VIEW:
+        return True
+    return action not in STAFF_ONLY and submission.owner_id == user.pk
+
+
+def may_edit(user: AnyUser, model: Model) -> bool:
+    """Whether `user` may submit to the model and change its description."""
+    return user.is_staff or model.owner_id == user.pk
+
+
+def require_staff(user: AnyUser) -> None:
+    """404 for everyone else: the organisers' pages do not exist for them."""
+    if not user.is_staff:
+        raise Http404
+
+
+def _releases(user: AnyUser, prefix: str = "") -> Q:
+    public = Q(**{f"{prefix}visibility": Visibility.PUBLIC})
+    if not user.is_authenticated:
+        return public
+    return public | Q(**{f"{prefix}visibility": Visibility.LISTED, f"{prefix}listed": user})
+
+
+def _published(user: AnyUser, prefix: str = "") -> Q:
+    """Once published stays visible: a withdrawn entry is a tombstone, not a hole."""
+    return Q(**{f"{prefix}entries__isnull": False}) & _releases(user, f"{prefix}entries__release__")
+
+
+def _owned(user: AnyUser, path: str) -> Q:
+    return Q(**{path: user.pk}) if user.is_authenticated else Q(pk__in=[])
+
+
+RULES: dict[type[Table], Callable[[AnyUser], Q]] = {
+    Release: _releases,
+    Model: lambda user: _published(user) | _owned(user, "owner"),
+    Submission: lambda user: _published(user) | _owned(user, "owner"),
+    Evaluation: lambda user: _published(user, "submission__") | _owned(user, "submission__owner"),
+}
+
+
+def _one(rows: QuerySet[Row], **where: Any) -> Row:
+    try:
+        return rows.get(**where)
+    except (rows.model.DoesNotExist, ValidationError, ValueError) as absent:
+        raise Http404(f"no such {rows.model._meta.verbose_name}") from absent

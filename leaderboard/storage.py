@@ -1,0 +1,167 @@
+"""Where bytes lie. In: streams, releases, reports; out: content-addressed blobs and folders. Knows nothing of formats."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files import File
+from django.core.files.storage import FileSystemStorage, default_storage
+from django.core.files.uploadedfile import UploadedFile
+
+from leaderboard.models import Release, Report
+
+CHUNK = 2**20
+UNFINISHED = ".part"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blob:
+    """A stored file: its name is its content's digest."""
+
+    sha256: str
+    size: int
+
+
+def put_chunks(chunks: Iterable[bytes]) -> Blob:
+    """Store a stream, hashing while it is written; the blob appears whole or not at all."""
+    digest, size = hashlib.sha256(), 0
+    with tempfile.NamedTemporaryFile(dir=settings.UPLOAD_ROOT, suffix=UNFINISHED, delete=False) as part:
+        for chunk in chunks:
+            digest.update(chunk)
+            part.write(chunk)
+            size += len(chunk)
+    return _adopt(Path(part.name), Blob(sha256=digest.hexdigest(), size=size))
+
+
+def put_bytes(content: bytes) -> Blob:
+    """Store a small file from memory."""
+    return put_chunks([content])
+
+
+def put_file(path: Path) -> Blob:
+    """Store a copy of a file."""
+    with path.open("rb") as file:
+        return put_chunks(iter(lambda: file.read(CHUNK), b""))
+
+
+def put_upload(upload: UploadedFile) -> Blob:
+    """Store a received file; one that was hashed while it came in is moved, not copied."""
+    sha256 = getattr(upload, "sha256", None)
+    if sha256 is None:
+        return put_chunks(upload.chunks(CHUNK))
+    upload.flush()
+    part = Path(upload.temporary_file_path()).with_suffix(UNFINISHED)
+    part.hardlink_to(upload.temporary_file_path())  # the upload handler removes its own name
+    return _adopt(part, Blob(sha256=sha256, size=upload.size or 0))
+
+
+def exists(sha256: str) -> bool:
+    """Whether the blob is stored."""
+    return default_storage.exists(_name(sha256))
+
+
+@contextmanager
+def local_path(sha256: str) -> Iterator[Path]:
+    """The blob as a local read-only file for as long as the block runs; a remote blob is fetched and checked."""
+    if isinstance(default_storage, FileSystemStorage) or hasattr(default_storage, "location"):
+        try:
+            path = Path(default_storage.path(_name(sha256)))
+        except NotImplementedError:
+            pass
+        else:
+            yield path
+            return
+    with work_folder("blob") as folder, default_storage.open(_name(sha256)) as remote:
+        path, digest = folder / sha256, hashlib.sha256()
+        with path.open("wb") as local:
+            for chunk in remote.chunks(CHUNK):
+                digest.update(chunk)
+                local.write(chunk)
+        if digest.hexdigest() != sha256:
+            raise OSError(f"blob {sha256} came back with another content from storage")
+        yield path
+
+
+@contextmanager
+def work_folder(prefix: str) -> Iterator[Path]:
+    """An empty private folder that is removed at the end of the block."""
+    settings.WORK_ROOT.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=settings.WORK_ROOT))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_stale_uploads() -> int:
+    """Delete half-received files and abandoned work folders older than STALE_UPLOAD_S; returns how many."""
+    before, removed = time.time() - settings.STALE_UPLOAD_S, 0
+    for folder in (settings.UPLOAD_ROOT, settings.WORK_ROOT):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.lstat().st_mtime < before:
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+                removed += 1
+    return removed
+
+
+def release_folder(release: Release) -> Path:
+    """The public part of a release: images, questions, packs."""
+    return settings.RELEASE_ROOT / release.slug
+
+
+def key_folder(release: Release, revision: int) -> Path:
+    """The key of one revision, a file per split; scorer, web and importer only."""
+    return key_root() / release.slug / str(revision)
+
+
+def derived_folder(report: Report) -> Path:
+    """Correctness bits and bootstrap replicates of a report: key material, so they lie with the keys."""
+    return key_root() / "derived" / report.evaluation.submission.release.slug / str(report.pk)
+
+
+def key_root() -> Path:
+    """KEY_ROOT, made for its owner alone; a process that is not told of it has no business with keys."""
+    if settings.KEY_ROOT is None:
+        raise ImproperlyConfigured("this process has no KEY_ROOT: it must not read keys")
+    settings.KEY_ROOT.mkdir(parents=True, mode=0o700, exist_ok=True)
+    return settings.KEY_ROOT
+
+
+def _name(sha256: str) -> str:
+    return f"blobs/{sha256[:2]}/{sha256}"
+
+
+def _adopt(part: Path, blob: Blob) -> Blob:
+    """Give a complete file its content's name, durably: file, then name, then folder reach the disk in this order."""
+    try:
+        part.chmod(0o644)
+        try:
+            target = Path(default_storage.path(_name(blob.sha256)))
+        except NotImplementedError:
+            if not default_storage.exists(_name(blob.sha256)):
+                with part.open("rb") as file:
+                    default_storage.save(_name(blob.sha256), File(file))
+            return blob
+        _sync(part)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(part, target)
+        _sync(target.parent)
+        return blob
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
