@@ -14,7 +14,7 @@ from django.db.models import Model as Table
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
-from leaderboard.models import Evaluation, Model, Release, Submission, User
+from leaderboard.models import Entry, Evaluation, Model, Release, Submission, User
 from leaderboard.models.releases import Visibility
 
 AnyUser = User | AnonymousUser
@@ -39,7 +39,7 @@ def visible_to(user: AnyUser, rows: QuerySet[Row]) -> QuerySet[Row]:
     """The rows of releases, models, submissions or evaluations that `user` may know of."""
     if user.is_staff:
         return rows
-    return rows.filter(RULES[rows.model](user)).distinct()
+    return rows.filter(RULES[rows.model](user))
 
 
 def get_release(user: AnyUser, slug: str) -> Release:
@@ -91,16 +91,16 @@ def require_staff(user: AnyUser) -> None:
         raise Http404
 
 
-def _releases(user: AnyUser, prefix: str = "") -> Q:
-    public = Q(**{f"{prefix}visibility": Visibility.PUBLIC})
+def _release(user: AnyUser) -> Q:
+    public = Q(visibility=Visibility.PUBLIC)
     if not user.is_authenticated:
         return public
-    return public | Q(**{f"{prefix}visibility": Visibility.LISTED, f"{prefix}listed": user})
+    return public | Q(visibility=Visibility.LISTED, pk__in=user.listed_releases.values("pk"))
 
 
-def _published(user: AnyUser, prefix: str = "") -> Q:
-    """Once published stays visible: a withdrawn entry is a tombstone, not a hole."""
-    return Q(**{f"{prefix}entries__isnull": False}) & _releases(user, f"{prefix}entries__release__")
+def _published(user: AnyUser, column: str) -> QuerySet[Any]:
+    """Keys of what was ever published on a visible release: a withdrawn entry is a tombstone, not a hole."""
+    return Entry.objects.filter(release__in=Release.objects.filter(_release(user))).values(column)
 
 
 def _owned(user: AnyUser, path: str) -> Q:
@@ -108,10 +108,10 @@ def _owned(user: AnyUser, path: str) -> Q:
 
 
 RULES: dict[type[Table], Callable[[AnyUser], Q]] = {
-    Release: _releases,
-    Model: lambda user: _published(user) | _owned(user, "owner"),
-    Submission: lambda user: _published(user) | _owned(user, "owner"),
-    Evaluation: lambda user: _published(user, "submission__") | _owned(user, "submission__owner"),
+    Release: _release,
+    Model: lambda user: Q(pk__in=_published(user, "model")) | _owned(user, "owner"),
+    Submission: lambda user: Q(pk__in=_published(user, "submission")) | _owned(user, "owner"),
+    Evaluation: lambda user: Q(pk__in=_published(user, "report__evaluation")) | _owned(user, "submission__owner"),
 }
 
 

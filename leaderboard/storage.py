@@ -1,4 +1,4 @@
-"""Where bytes lie. In: streams, releases, reports; out: content-addressed blobs and folders. Knows nothing of formats."""
+"""Where bytes lie. In: streams, releases, reports; out: content-addressed blobs, folders. Knows no formats."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files import File
-from django.core.files.storage import FileSystemStorage, default_storage
+from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 
 from leaderboard.models import Release, Report
@@ -71,20 +71,15 @@ def exists(sha256: str) -> bool:
 @contextmanager
 def local_path(sha256: str) -> Iterator[Path]:
     """The blob as a local read-only file for as long as the block runs; a remote blob is fetched and checked."""
-    if isinstance(default_storage, FileSystemStorage) or hasattr(default_storage, "location"):
-        try:
-            path = Path(default_storage.path(_name(sha256)))
-        except NotImplementedError:
-            pass
-        else:
-            yield path
-            return
+    if (local := _local_file(sha256)) is not None:
+        yield local
+        return
     with work_folder("blob") as folder, default_storage.open(_name(sha256)) as remote:
         path, digest = folder / sha256, hashlib.sha256()
-        with path.open("wb") as local:
+        with path.open("wb") as copy:
             for chunk in remote.chunks(CHUNK):
                 digest.update(chunk)
-                local.write(chunk)
+                copy.write(chunk)
         if digest.hexdigest() != sha256:
             raise OSError(f"blob {sha256} came back with another content from storage")
         yield path
@@ -139,13 +134,19 @@ def _name(sha256: str) -> str:
     return f"blobs/{sha256[:2]}/{sha256}"
 
 
+def _local_file(sha256: str) -> Path | None:
+    """Where the blob lies, or would lie, on this machine; None when blobs are remote."""
+    try:
+        return Path(default_storage.path(_name(sha256)))
+    except NotImplementedError:
+        return None
+
+
 def _adopt(part: Path, blob: Blob) -> Blob:
     """Give a complete file its content's name, durably: file, then name, then folder reach the disk in this order."""
     try:
         part.chmod(0o644)
-        try:
-            target = Path(default_storage.path(_name(blob.sha256)))
-        except NotImplementedError:
+        if (target := _local_file(blob.sha256)) is None:
             if not default_storage.exists(_name(blob.sha256)):
                 with part.open("rb") as file:
                     default_storage.save(_name(blob.sha256), File(file))
