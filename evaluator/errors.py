@@ -51,3 +51,34 @@ class EvaluationFailed(Exception):
         self.message = message
         self.retry = retry
         super().__init__(f"{code}: {message}")
+
+
+class ProblemLog:
+    """Collects problems while a file is read: exact counts per code, the first `kept` in full."""
+
+    def __init__(self, kept: int = 1_000) -> None:
+        self.kept = kept
+        self.problems: list[Problem] = []
+        self.counts: dict[str, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.counts)
+
+    def add(self, code: str, message: str, *, field: str | None = None, row: int | None = None) -> None:
+        """Note one problem."""
+        if len(self.problems) < self.kept:
+            self.problems.append(Problem(code=code, message=message, field=field, row=row))
+        self.count(code)
+
+    def count(self, code: str, times: int = 1) -> None:
+        """Count problems that are not worth a sentence of their own (past the first `kept`)."""
+        self.counts[code] = self.counts.get(code, 0) + times
+
+    def raise_if_any(self) -> None:
+        """Raise everything collected as one InputError, in row order."""
+        if self.counts:
+            raise InputError(sorted(self.problems, key=_place), self.counts)
+
+
+def _place(problem: Problem) -> tuple[bool, int]:
+    return problem.row is None, problem.row or 0

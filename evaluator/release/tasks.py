@@ -1,0 +1,84 @@
+"""What a board column is called. In: question kinds and dataset names; out: slugs, titles, taxonomy groups, facets.
+
+Knows the 25 datasets of µ-Bench (data/datasets.json); a dataset it does not know gets a title from its name.
+"""
+
+import json
+import math
+import re
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from evaluator.release.schema import CLASSIFICATION, COARSE_KINDS, DatasetInfo
+
+COGNITION = "cognition"
+OTHER_TAXONOMY = "other"
+# Board addresses that a dataset's own slug must not take.
+RESERVED_SLUGS = frozenset({
+    "overall", "coarse", "fine", "pooled", "pooled-coarse", "pooled-fine", COGNITION,
+    *(f"coarse-{kind}" for kind in COARSE_KINDS),
+})  # fmt: skip
+SCALES = (
+    (0.01, "below 0.01 µm per pixel"),
+    (0.1, "0.01 to 0.1 µm per pixel"),
+    (1.0, "0.1 to 1 µm per pixel"),
+    (math.inf, "1 µm per pixel and above"),
+)
+
+
+def task_slug(question: str, dataset: str) -> str:
+    """The task that a question counts for: `coarse-<kind>`, `<dataset slug>` or `cognition`. Raises ValueError."""
+    if question in COARSE_KINDS:
+        return f"coarse-{question}"
+    if question == CLASSIFICATION:
+        return dataset_slug(dataset)
+    if question.startswith(f"{COGNITION}_"):
+        return COGNITION
+    raise ValueError(f"no task for questions of kind {question!r}")
+
+
+def dataset_slug(dataset: str) -> str:
+    """The dataset's name as it stands in an address: itself where its letters allow it (`bccd_cells`)."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", dataset).strip("-")
+
+
+def is_question_kind(name: str) -> bool:
+    """Whether the benchmark has questions of this kind."""
+    return name in COARSE_KINDS or name == CLASSIFICATION or re.fullmatch(rf"{COGNITION}_\d+", name) is not None
+
+
+def task_title(task: str, datasets: dict[str, DatasetInfo]) -> str:
+    """The task's name on pages. `datasets`: the release's, by dataset name."""
+    if task == COGNITION:
+        return "Cognition"
+    if task.startswith("coarse-"):
+        return task.removeprefix("coarse-").capitalize()
+    titles = {dataset_slug(name): info.title for name, info in datasets.items()}
+    return titles[task]
+
+
+def describe_dataset(name: str) -> DatasetInfo:
+    """Title, taxonomy group and attribution of a dataset, without licences, which a release states itself."""
+    known = _known()["datasets"].get(name)
+    if known is None:
+        title = re.sub(r"[_\s]+", " ", name).strip()
+        return DatasetInfo(title=title[:1].upper() + title[1:], taxonomy=OTHER_TAXONOMY)
+    return DatasetInfo(title=known["title"], taxonomy=known["taxonomy"], attribution=known["attribution"])
+
+
+def studies() -> tuple[tuple[str, ...], ...]:
+    """Groups of known datasets that come from one study each and so may share one vote in the macro mean."""
+    return tuple(tuple(group) for group in _known()["studies"])
+
+
+def scale_facet(microns_per_pixel: float | None) -> str | None:
+    """The scale bin of an image, by decades of pixel size in µm; None when not stated or not a positive number."""
+    if microns_per_pixel is None or not math.isfinite(microns_per_pixel) or microns_per_pixel <= 0:
+        return None
+    return next(label for bound, label in SCALES if microns_per_pixel < bound)
+
+
+@cache
+def _known() -> dict[str, Any]:
+    return json.loads(resources.files("evaluator.release").joinpath("data/datasets.json").read_text("utf-8"))
