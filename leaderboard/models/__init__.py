@@ -8,6 +8,6 @@ from leaderboard.models.releases import KeyRevision, Release
 from leaderboard.models.submissions import Evaluation, Submission
 
 __all__ = [
-    "BoardRefresh", "BoardSnapshot", "Entry", "Evaluation", "Event", "KeyRevision", "LogLine", "Model", "QueueSwitch", "QuotaSlot",
-    "Release", "Report", "Submission", "User", "WorkerStatus",
+    "BoardRefresh", "BoardSnapshot", "Entry", "Evaluation", "Event", "KeyRevision", "LogLine", "Model", "QueueSwitch",
+    "QuotaSlot", "Release", "Report", "Submission", "User", "WorkerStatus",
 ]  # fmt: skip

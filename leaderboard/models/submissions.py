@@ -14,9 +14,7 @@ class Leased(db.Model):
     token = db.BigIntegerField(default=0)
     lease_until = db.DateTimeField(null=True, blank=True)
     heartbeat_at = db.DateTimeField(null=True, blank=True)
-    started_at = db.DateTimeField(
-        null=True, blank=True, help_text="of the latest claim; claims go round the users by it"
-    )
+    started_at = db.DateTimeField(null=True, blank=True, help_text="of the latest claim; claims go round users by it")
     attempts = db.PositiveSmallIntegerField(default=0)
     not_before = db.DateTimeField(null=True, blank=True, help_text="back-off after an infrastructure failure")
     worker = db.CharField(max_length=120, blank=True)
