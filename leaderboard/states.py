@@ -72,49 +72,53 @@ class TransitionRefused(Exception):
 
 def advance_submission(
     submission: "Submission", to: SubmissionState, *, actor: UUID | None = None, note: str = "",
-    token: int | None = None, **fields: Any,
+    held_token: int | None = None, **fields: Any,
 ) -> None:  # fmt: skip
-    """Move a submission to `to` and set `fields` with it; a worker passes the `token` that its claim gave it.
+    """Move a submission to `to` and set `fields` with it; a worker passes the token that its claim gave it.
 
-    Raises TransitionRefused when the move is not legal from where the submission stands now, or the token is not the
-    latest. The event is written in the same transaction.
+    Raises TransitionRefused when the move is not legal from where the submission stands now, or `held_token` is not
+    the latest. The event is written in the same transaction.
     """
-    _advance(submission, SUBMISSION_MOVES, to, {"submission": submission}, actor, note, token, fields)
+    _advance(submission, SUBMISSION_MOVES, to, {"submission": submission}, actor, note, held_token, fields)
 
 
 def advance_evaluation(
     evaluation: "Evaluation", to: EvaluationState, *, actor: UUID | None = None, note: str = "",
-    token: int | None = None, **fields: Any,
+    held_token: int | None = None, **fields: Any,
 ) -> None:  # fmt: skip
     """Move an evaluation to `to`, as `advance_submission` does a submission."""
     if to in EVALUATION_ENDS:
         fields["finished_at"] = Now()
     subject = {"submission_id": evaluation.submission_id, "evaluation": evaluation}
-    _advance(evaluation, EVALUATION_MOVES, to, subject, actor, note, token, fields)
+    _advance(evaluation, EVALUATION_MOVES, to, subject, actor, note, held_token, fields)
 
 
-def record(*, actor: UUID | None = None, **facts: Any) -> None:
+def release_lease(evaluation: "Evaluation", *, note: str, held_token: int | None = None, **fields: Any) -> None:
+    """Free an answered evaluation from its scorer, which changes no state; refused like a move."""
+    stays = {EvaluationState.ANSWERED: frozenset({EvaluationState.ANSWERED})}
+    subject = {"submission_id": evaluation.submission_id, "evaluation": evaluation}
+    _advance(evaluation, stays, EvaluationState.ANSWERED, subject, None, note, held_token, fields)
+
+
+def record(*, actor: UUID | None = None, note: str = "", **facts: Any) -> None:
     """Write one event that changes no state: an act of staff, a publication, a late write that was fenced."""
-    if "note" in facts:
-        facts["note"] = facts["note"][:NOTE_LENGTH]
-    apps.get_model("leaderboard", "Event").objects.create(actor=actor, **facts)
+    apps.get_model("leaderboard", "Event").objects.create(actor=actor, note=note[:NOTE_LENGTH], **facts)
 
 
 def _advance(
     row: Any, moves: Mapping[Any, frozenset[Any]], to: Any, subject: dict[str, Any], actor: UUID | None, note: str,
-    token: int | None, fields: dict[str, Any],
+    held_token: int | None, fields: dict[str, Any],
 ) -> None:  # fmt: skip
     manager = type(row)._default_manager
     with transaction.atomic():
         now = manager.select_for_update().values("state", "token").get(pk=row.pk)
-        if to not in moves[now["state"]]:
+        if to not in moves.get(now["state"], ()):
             raise TransitionRefused(f"{row.pk} is {now['state']}, so it cannot become {to}")
-        if token is not None and token != now["token"]:
-            raise TransitionRefused(f"{row.pk} has token {now['token']}, so token {token} writes too late")
+        if held_token is not None and held_token != now["token"]:
+            raise TransitionRefused(f"{row.pk} has token {now['token']}, so token {held_token} writes too late")
         if to not in HELD:
             fields = {"lease_until": None, "heartbeat_at": None, "worker": "", **fields}
         manager.filter(pk=row.pk).update(state=to, **fields)
-        record(
-            from_state=now["state"], to_state=to, token=fields.get("token", token), actor=actor, note=note, **subject
-        )
+        token = fields.get("token", held_token)
+        record(from_state=now["state"], to_state=to, token=token, actor=actor, note=note, **subject)
     row.refresh_from_db()
