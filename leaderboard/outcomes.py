@@ -37,13 +37,9 @@ def fail(evaluation: Evaluation, code: str, message: str, *, held_token: int | N
     """The evaluation ended without answers; if nothing of its submission is left to score, that costs nothing."""
     with transaction.atomic():
         states.advance_evaluation(
-            evaluation,
-            EvaluationState.FAILED,
-            held_token=held_token,
-            note=code,
-            failure_code=code,
-            failure_message=message,
-        )
+            evaluation, EvaluationState.FAILED, held_token=held_token, note=code,
+            failure_code=code, failure_message=message,
+        )  # fmt: skip
         _free_if_nothing_left(evaluation.submission)
 
 

@@ -9,14 +9,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files import File
 from django.core.files.storage import default_storage
-from django.core.files.uploadedfile import UploadedFile
 
 from leaderboard.models import Release, Report
+from leaderboard.uploads import Received
 
 CHUNK = 2**20
 UNFINISHED = ".part"
@@ -52,15 +53,13 @@ def put_file(path: Path) -> Blob:
         return put_chunks(iter(lambda: file.read(CHUNK), b""))
 
 
-def put_upload(upload: UploadedFile) -> Blob:
-    """Store a received file; one that was hashed while it came in is moved, not copied."""
-    sha256 = getattr(upload, "sha256", None)
-    if sha256 is None:
-        return put_chunks(upload.chunks(CHUNK))
-    upload.flush()
-    part = Path(upload.temporary_file_path()).with_suffix(UNFINISHED)
-    part.hardlink_to(upload.temporary_file_path())  # the upload handler removes its own name
-    return _adopt(part, Blob(sha256=sha256, size=upload.size or 0))
+def put_received(file: Received) -> Blob:
+    """Store a received file; one that lies in UPLOAD_ROOT was hashed while it came in, so it is moved, not copied."""
+    if file.path.parent != settings.UPLOAD_ROOT:
+        return put_file(file.path)
+    part = file.path.with_name(f"{file.path.name}.{uuid4().hex}{UNFINISHED}")
+    part.hardlink_to(file.path)  # the upload handler removes its own name
+    return _adopt(part, Blob(sha256=file.sha256, size=file.size))
 
 
 def exists(sha256: str) -> bool:

@@ -1,10 +1,41 @@
 """Receiving files. In: a multipart request's chunks; out: a temporary file with its SHA-256, never over the limit."""
 
 import hashlib
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """A file as it came in, not yet stored: `name` is the sender's, `path` ours."""
+
+    name: str
+    path: Path
+    sha256: str
+    size: int
+    too_large: bool = False
+
+
+def received(upload: UploadedFile) -> Received:
+    """A file of a request, received by the handler below."""
+    upload.flush()
+    return Received(
+        name=upload.name or "", path=Path(upload.temporary_file_path()), sha256=upload.sha256, size=upload.size or 0,
+        too_large=upload.too_large,
+    )  # fmt: skip
+
+
+def received_from(path: Path) -> Received:
+    """A local file, for commands that submit without a request."""
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    size = path.stat().st_size
+    return Received(name=path.name, path=path, sha256=sha256, size=size, too_large=size > settings.MAX_UPLOAD_BYTES)
 
 
 class BoundedTemporaryFileUploadHandler(TemporaryFileUploadHandler):

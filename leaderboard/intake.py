@@ -1,0 +1,134 @@
+"""What can be said of a submission at the door. In: what someone wants to submit; out: every cheap problem at once.
+
+Reads headers and names, never tensors, questions or keys.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from evaluator.encoders.registry import get_architecture
+from evaluator.errors import InputError, Problem
+from evaluator.release.schema import FACETS, Split
+from evaluator.weights.header import read_header
+from leaderboard import permissions
+from leaderboard.models import Model, Release, User
+from leaderboard.models.submissions import SubmissionKind
+from leaderboard.uploads import Received
+
+PREDICTION_SUFFIXES = tuple(f".{kind}{packed}" for kind in ("jsonl", "csv", "parquet") for packed in ("", ".gz"))
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+MODEL_SLUG = re.compile(r"[a-z0-9]+(?:[_-]+[a-z0-9]+)*")
+INDEX_SUFFIX = ".safetensors.index.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewSubmission:
+    """What someone wants to submit, as the form or the API read it."""
+
+    release: Release
+    model: str  # slug; unknown = created
+    kind: SubmissionKind
+    files: tuple[Received, ...]
+    split: str = ""  # prediction files
+    architecture: str = ""  # checkpoints
+    base: str = ""  # slug of the model it was fine-tuned from
+    target: tuple[str, ...] = ()  # "facet=value"
+    sha256: str = ""  # what the sender believes the (only) file's digest to be
+    publish: bool = False
+    idempotency_key: str | None = None
+
+
+def problems_with(user: User, new: NewSubmission) -> Iterator[Problem]:
+    """Every problem that needs no worker to be found."""
+    if not MODEL_SLUG.fullmatch(new.model) or len(new.model) > 80:
+        yield Problem(
+            code="model_name", field="model",
+            message="Name the model with up to 80 lower-case letters, digits, '-' or '_', such as my-clip-b16.",
+        )  # fmt: skip
+    if not new.files:
+        yield Problem(code="file_missing", field="file", message="Attach the file that you want to submit.")
+    for file in new.files:
+        yield from _file_problems(file)
+    if new.sha256 and new.files and new.sha256.lower() != digest(new.files):
+        yield Problem(
+            code="sha256_mismatch", field="sha256",
+            message=f"The file arrived with SHA-256 {digest(new.files)}, not the one you gave: send it again.",
+        )  # fmt: skip
+    if new.base and not permissions.visible_to(user, Model.objects.filter(slug=new.base)).exists():
+        yield Problem(code="unknown_base", field="base", message=f"No model {new.base} is known: give its slug.")
+    for target in new.target:
+        facet, _, value = target.partition("=")
+        if facet not in FACETS or not value:
+            yield Problem(
+                code="target", field="target",
+                message=f"{target!r} is not FACET=VALUE; the facets are {', '.join(FACETS)}.",
+            )  # fmt: skip
+    if new.kind == SubmissionKind.CHECKPOINT:
+        yield from _checkpoint_problems(new)
+    elif new.kind == SubmissionKind.PREDICTIONS:
+        yield from _prediction_problems(new)
+    else:
+        yield Problem(code="kind", field="kind", message="Submit a checkpoint or a predictions file.")
+
+
+def _file_problems(file: Received) -> Iterator[Problem]:
+    if not FILE_NAME.fullmatch(file.name):
+        message = f"The file name {file.name[:60]!r} has characters other than letters, digits, '.', '_' and '-'."
+        yield Problem(code="file_name", field="file", message=message)
+    if file.too_large:
+        yield Problem(code="file_too_large", field="file", message=f"{file.name} is larger than this server takes.")
+    elif file.size == 0:
+        yield Problem(code="file_empty", field="file", message=f"{file.name} is empty: send it again.")
+
+
+def _checkpoint_problems(new: NewSubmission) -> Iterator[Problem]:
+    if not new.architecture:
+        message = "Name the architecture; `python -m evaluator architectures` lists them."
+        yield Problem(code="architecture_missing", field="architecture", message=message)
+    else:
+        yield from _raised(get_architecture, new.architecture)
+    weights = [file for file in new.files if not file.name.endswith(INDEX_SUFFIX)]
+    if len({file.name for file in new.files}) < len(new.files):
+        yield Problem(code="file_name_repeated", field="file", message="Two files have the same name.")
+    if len(weights) > 1 and len(weights) == len(new.files):
+        message = f"Several weights files need their index (*{INDEX_SUFFIX}) beside them."
+        yield Problem(code="index_missing", field="file", message=message)
+    for file in weights:
+        if file.size and not file.too_large:
+            yield from _raised(read_header, file.path)
+
+
+def _prediction_problems(new: NewSubmission) -> Iterator[Problem]:
+    open_splits = [split for split in new.release.info["splits"] if split != Split.SEALED]
+    if new.split not in open_splits:
+        message = f"Say which split the file answers: {' or '.join(open_splits)}."
+        yield Problem(code="split", field="split", message=message)
+    if len(new.files) > 1:
+        yield Problem(code="one_file", field="file", message="Submit one predictions file.")
+    for file in new.files:
+        if not file.name.endswith(PREDICTION_SUFFIXES):
+            message = f"{file.name} is none of {', '.join(PREDICTION_SUFFIXES)}: save it as one of these."
+            yield Problem(code="file_kind", field="file", message=message)
+
+
+def _raised(check: Callable[[Any], object], argument: Any) -> Iterator[Problem]:
+    try:
+        check(argument)
+    except InputError as error:
+        yield from error.problems
+
+
+def main_file(new: NewSubmission) -> Received:
+    """The only file, or the index of several."""
+    return next((file for file in new.files if file.name.endswith(INDEX_SUFFIX)), new.files[0])
+
+
+def digest(files: tuple[Received, ...]) -> str:
+    """The only file's SHA-256; of several, that of their sorted names and digests."""
+    if len(files) == 1:
+        return files[0].sha256
+    return hashlib.sha256(json.dumps(sorted([file.name, file.sha256] for file in files)).encode()).hexdigest()
