@@ -1,4 +1,4 @@
-"""Answers: the raw output of one evaluation. In/out: answers.parquet. Torch-free; the scorer and the runner share it."""
+"""Answers: the raw output of one evaluation. In/out: answers.parquet. Torch-free; scorer and runner share it."""
 
 from enum import StrEnum
 from pathlib import Path
