@@ -1,4 +1,4 @@
-"""Tiny benchmark folders in the Hub's layout and row schema. In: rows (chosen fields); out: a folder for import-ubench."""
+"""Tiny benchmark folders in the Hub's layout and row schema. In: rows; out: a folder for import-ubench."""
 
 import io
 import json
