@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.files import File
 from django.core.files.storage import default_storage
 
-from leaderboard.models import Release, Report
+from leaderboard.models import Release, Report, Submission
 from leaderboard.uploads import Received
 
 CHUNK = 2**20
@@ -82,6 +82,21 @@ def local_path(sha256: str) -> Iterator[Path]:
         if digest.hexdigest() != sha256:
             raise OSError(f"blob {sha256} came back with another content from storage")
         yield path
+
+
+@contextmanager
+def local_files(submission: Submission) -> Iterator[Path]:
+    """The submitted files under their own names in a private folder; yields the only file, or the index of shards.
+
+    Every file is hashed again: what is opened is what was submitted.
+    """
+    with work_folder("files") as folder:
+        for file in submission.files:
+            with local_path(file["sha256"]) as blob, blob.open("rb") as content:
+                if hashlib.file_digest(content, "sha256").hexdigest() != file["sha256"]:
+                    raise OSError(f"blob {file['sha256']} was altered in storage")
+                _link_or_copy(blob, folder / file["name"])
+        yield folder / submission.file_name
 
 
 @contextmanager
@@ -157,6 +172,13 @@ def _adopt(part: Path, blob: Blob) -> Blob:
         return blob
     finally:
         part.unlink(missing_ok=True)
+
+
+def _link_or_copy(path: Path, name: Path) -> None:
+    try:
+        name.hardlink_to(path)
+    except OSError:  # another file system
+        shutil.copyfile(path, name)
 
 
 def _sync(path: Path) -> None:

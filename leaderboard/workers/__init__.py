@@ -1,0 +1,1 @@
+"""What workers do with claimed work: validate files, run evaluations, score answers."""

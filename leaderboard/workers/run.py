@@ -1,0 +1,106 @@
+"""Running an evaluation. In: a claimed evaluation; out: its answers and embeddings stored, the evaluation answered.
+
+Knows no key: it sees weights, images and questions, and hands them to a sandboxed child.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+
+from evaluator.answers import write_answers
+from evaluator.errors import EvaluationFailed
+from evaluator.release.schema import Split
+from evaluator.release.view import write_view
+from evaluator.sandbox import AnswerJob, ChildAnswers, SandboxLevel, answer_in_child, sandbox_level
+from leaderboard import states, storage
+from leaderboard.models import Evaluation, LogLine
+from leaderboard.queue import Queue, dispatch
+from leaderboard.queue.claims import Claim
+from leaderboard.states import EvaluationState
+
+log = logging.getLogger(__name__)
+PROGRESS_S = 1.0  # between two writes of the same stage's progress
+
+
+def run(claim: Claim, should_stop: Callable[[], bool]) -> None:
+    """Answer one split with one checkpoint; raises EvaluationFailed or InputError when there are no answers."""
+    evaluation = Evaluation.objects.select_related("submission__release").get(pk=claim.pk)
+    submission, split = evaluation.submission, Split(evaluation.split)
+    _refuse_weak_sandbox(split)
+    with storage.local_files(submission) as weights, storage.work_folder("view") as view:
+        write_view(storage.release_folder(submission.release), [split], view)
+        job = AnswerJob(
+            release=view, split=split, weights=weights, architecture=submission.architecture,
+            device=settings.EVALUATION_DEVICE, timeout_s=settings.EVALUATION_TIMEOUT_S,
+        )  # fmt: skip
+        answered = answer_in_child(job, Progress(claim), should_stop)
+    _store(evaluation, claim, answered)
+
+
+class Progress:
+    """Writes what the child reports to the evaluation's progress and log, sparingly; a lost database ends nothing."""
+
+    def __init__(self, claim: Claim) -> None:
+        self._claim = claim
+        self._stage = ""
+        self._written = 0.0
+
+    def __call__(self, progress: dict[str, Any]) -> None:
+        stage, now = str(progress.get("stage", "")), time.monotonic()
+        if stage == self._stage and now - self._written < PROGRESS_S:
+            return
+        try:
+            if self._claim.held().update(progress=progress):
+                LogLine.objects.create(evaluation_id=self._claim.pk, token=self._claim.token, text=line(progress))
+        except DatabaseError as error:
+            log.warning("progress of %s: %s", self._claim.pk, error)
+            connection.close()
+        self._stage, self._written = stage, now
+
+
+def line(progress: dict[str, Any]) -> str:
+    """One line of the log, such as 'embedding images: 120 of 400, 85.3 images/s, 3 s left'."""
+    words = f"{progress.get('stage', 'working')}: {progress.get('done', 0)} of {progress.get('total', 0)}"
+    if progress.get("images_per_s"):
+        words += f", {progress['images_per_s']:.1f} images/s"
+    if progress.get("eta_s") is not None:
+        words += f", {progress['eta_s']:.0f} s left"
+    return words[:500]
+
+
+def _refuse_weak_sandbox(split: Split) -> None:
+    weak = sandbox_level() is SandboxLevel.WEAK
+    if weak and split is not Split.DEV and not settings.ALLOW_WEAK_SANDBOX:
+        raise EvaluationFailed(
+            "weak_sandbox",
+            "this worker has no bubblewrap, so it may not answer hidden splits; its organisers must install it",
+            retry=False,
+        )
+
+
+def _store(evaluation: Evaluation, claim: Claim, answered: ChildAnswers) -> None:
+    with storage.work_folder("answers") as folder:
+        write_answers(answered.answers, folder / "answers.parquet")
+        answers = storage.put_file(folder / "answers.parquet")
+        embeddings = _store_embeddings(answered, folder / "embeddings.npz")
+    storage.put_bytes(json.dumps(answered.run, sort_keys=True).encode())
+    with transaction.atomic():
+        states.advance_evaluation(
+            evaluation, EvaluationState.ANSWERED, held_token=claim.token, attempts=0, run=answered.run,
+            protocol=answered.run["protocol"], answers_sha256=answers.sha256, embeddings_sha256=embeddings, progress={},
+        )  # fmt: skip
+        dispatch.ring(Queue.SCORE)
+
+
+def _store_embeddings(answered: ChildAnswers, path: Path) -> str:
+    if not answered.embeddings:
+        return ""
+    np.savez(path, **answered.embeddings)
+    return storage.put_file(path).sha256

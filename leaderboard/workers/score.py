@@ -1,0 +1,76 @@
+"""Scoring answers. In: a claimed evaluation with stored answers; out: its report, key material beside the keys.
+
+Reads KEY_ROOT; never weights, never a submitted file other than parsed answers.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from django.db import transaction
+
+from evaluator.answers import read_answers
+from evaluator.release.key import read_key
+from evaluator.release.read import read_info, read_questions
+from evaluator.release.schema import Split
+from evaluator.scoring import SCORER_VERSION, Scored, canonical_json
+from evaluator.scoring import score as score_answers
+from leaderboard import publication, states, storage
+from leaderboard.models import Evaluation, KeyRevision, Report
+from leaderboard.queue.claims import Claim
+from leaderboard.states import EvaluationState
+
+
+def score(claim: Claim, should_stop: Callable[[], bool]) -> None:
+    """Score the evaluation against the key in force, and publish its report when its author asked for that."""
+    evaluation = Evaluation.objects.select_related("submission__release__key_revision", "submission__owner").get(
+        pk=claim.pk
+    )
+    revision = evaluation.submission.release.key_revision
+    scored = compute(evaluation, revision)
+    with transaction.atomic():
+        report = store(evaluation, revision, scored)
+        states.advance_evaluation(evaluation, EvaluationState.SCORED, held_token=claim.token)
+        if evaluation.submission.publish:
+            publication.publish(report, by=evaluation.submission.owner)
+
+
+def compute(evaluation: Evaluation, revision: KeyRevision) -> Scored:
+    """The scores of stored answers under one key revision: a pure function of what is stored."""
+    release, split = evaluation.submission.release, Split(evaluation.split)
+    folder = storage.release_folder(release)
+    with storage.local_path(evaluation.answers_sha256) as path:
+        answers = read_answers(path)
+    return score_answers(
+        read_info(folder), split, read_questions(folder, split),
+        read_key(storage.key_folder(release, revision.number), split), answers,
+        protocol=evaluation.protocol, key_revision=revision.number,
+    )  # fmt: skip
+
+
+def store(evaluation: Evaluation, revision: KeyRevision, scored: Scored) -> Report:
+    """Keep a report and its derived key material; one per evaluation, key revision and scorer version.
+
+    Runs inside the caller's transaction: the files stand in place before the row can be seen.
+    """
+    report, created = Report.objects.get_or_create(
+        evaluation=evaluation, key_revision=revision, scorer=SCORER_VERSION,
+        defaults={"document": scored.report, "sha256": digest(scored)},
+    )  # fmt: skip
+    if created:
+        _write_derived(storage.derived_folder(report), scored)
+    return report
+
+
+def digest(scored: Scored) -> str:
+    """SHA-256 of the report's canonical bytes."""
+    return hashlib.sha256(canonical_json(scored.report)).hexdigest()
+
+
+def _write_derived(folder: Path, scored: Scored) -> None:
+    shutil.rmtree(folder, ignore_errors=True)  # of a transaction that was rolled back
+    folder.mkdir(parents=True, mode=0o700)
+    np.save(folder / "correct.npy", scored.correct)
+    np.savez(folder / "replicates.npz", **{str(variant): values for variant, values in scored.replicates.items()})

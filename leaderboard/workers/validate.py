@@ -1,0 +1,53 @@
+"""Validating a file. In: a claimed submission; out: accepted with its evaluations, or an InputError with every problem.
+
+Sees the file, and of the release ids and options; never a hidden key. Weights are opened in a sandboxed child only.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+
+from evaluator.answers import Protocol, write_answers
+from evaluator.predictions import check_file
+from evaluator.sandbox import validate_in_child
+from leaderboard import states, storage
+from leaderboard.models import Evaluation, Submission
+from leaderboard.models.submissions import SubmissionKind
+from leaderboard.queue import Queue, dispatch
+from leaderboard.queue.claims import Claim
+from leaderboard.states import EvaluationState, SubmissionState
+
+
+def validate(claim: Claim, should_stop: Callable[[], bool]) -> None:
+    """Check the submission's file completely and accept it; raises InputError when it is wrong."""
+    submission = Submission.objects.select_related("release").get(pk=claim.pk)
+    if submission.kind == SubmissionKind.CHECKPOINT:
+        facts, evaluations = _check_checkpoint(submission)
+    else:
+        facts, evaluations = _check_predictions(submission)
+    with transaction.atomic():
+        states.advance_submission(submission, SubmissionState.ACCEPTED, held_token=claim.token, facts=facts, attempts=0)
+        for evaluation in evaluations:
+            evaluation.save(force_insert=True)
+            states.record(submission=submission, evaluation=evaluation, to_state=evaluation.state)
+            dispatch.ring(Queue.SCORE if evaluation.state == EvaluationState.ANSWERED else Queue.EVALUATE)
+
+
+def _check_checkpoint(submission: Submission) -> tuple[dict[str, Any], list[Evaluation]]:
+    with storage.local_files(submission) as weights:
+        facts = validate_in_child(weights, submission.architecture)
+    return facts, [Evaluation(submission=submission, split=split) for split in submission.release.info["splits"]]
+
+
+def _check_predictions(submission: Submission) -> tuple[dict[str, Any], list[Evaluation]]:
+    """The answers of a predictions file are stored at once: its evaluation is born answered."""
+    with storage.local_files(submission) as path, storage.work_folder("answers") as folder:
+        checked = check_file(path, storage.release_folder(submission.release), submission.split)
+        write_answers(checked.answers, folder / "answers.parquet")
+        answers = storage.put_file(folder / "answers.parquet")
+    evaluation = Evaluation(
+        submission=submission, split=submission.split, state=EvaluationState.ANSWERED,
+        protocol=Protocol.SELF_REPORTED, answers_sha256=answers.sha256,
+    )  # fmt: skip
+    return checked.facts, [evaluation]
