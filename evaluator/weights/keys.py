@@ -65,7 +65,8 @@ def match_keys(
         zeros = ("logit_bias",)
         used.append(Tolerance.LOGIT_BIAS)
     _refuse_differences(in_file, found, expected, zeros)
-    return KeyMatch(sources={name: in_file[name] for name in expected if name in in_file}, zeros=zeros, used=tuple(used))
+    sources = {name: in_file[name] for name in expected if name in in_file}
+    return KeyMatch(sources=sources, zeros=zeros, used=tuple(used))
 
 
 def _drop_module_prefix(in_file: dict[str, str], used: list[Tolerance]) -> dict[str, str]:
@@ -75,9 +76,7 @@ def _drop_module_prefix(in_file: dict[str, str], used: list[Tolerance]) -> dict[
     return {name.removeprefix("module."): source for name, source in in_file.items()}
 
 
-def _map_text_layout(
-    in_file: dict[str, str], expected: Mapping[str, Shape], used: list[Tolerance]
-) -> dict[str, str]:
+def _map_text_layout(in_file: dict[str, str], expected: Mapping[str, Shape], used: list[Tolerance]) -> dict[str, str]:
     """CLIP keeps the text tower at the top level, CustomTextCLIP under `text.`; the modules are the same."""
     file_is_custom, wants_custom = "text.positional_embedding" in in_file, "text.positional_embedding" in expected
     if file_is_custom == wants_custom or not ({"positional_embedding", "text.positional_embedding"} & in_file.keys()):
