@@ -1,10 +1,10 @@
-"""Settings of the test suite. The services' addresses come from the environment, set before Django is loaded."""
+"""Settings of the test suite. `tests.embedded` puts the servers' addresses and the data folder into the environment."""
 
 import os
-import tempfile
+
+from tests import embedded  # noqa: F401
 
 os.environ.setdefault("DEMO", "1")
-os.environ.setdefault("DATA_ROOT", tempfile.mkdtemp(prefix="leaderboard-tests-"))
 os.environ.setdefault("LEASE_S", "5")
 os.environ.setdefault("HEARTBEAT_S", "0.5")
 os.environ.setdefault("RECONCILE_S", "1")

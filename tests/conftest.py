@@ -1,0 +1,17 @@
+"""Fixtures of every test: the servers of this run, started when the first test needs them."""
+
+import pytest
+
+from leaderboard.services import Services
+from tests import embedded
+
+
+@pytest.fixture(scope="session")
+def services() -> Services:
+    """Real Postgres and Redis, durable as in production; stopped and deleted when the run ends."""
+    return embedded.start()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(services: Services, django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Every test that uses the database starts the servers."""
