@@ -1,0 +1,1 @@
+"""How a model answers the questions of a split. Sees images, questions and weights; never a key."""

@@ -1,0 +1,67 @@
+"""Which rows of a split a protocol asks, and as which texts. In: QUESTIONS; out: Asked. Torch-free."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evaluator.answers import Protocol
+from evaluator.encoders.registry import Family
+from evaluator.errors import InputError
+from evaluator.release.read import item_ids
+
+PROTOCOLS = {Family.CONTRASTIVE: (Protocol.CAPTIONS, Protocol.QUESTIONS)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The rows asked, in canonical order; row r owns the pairs offsets[r]:offsets[r + 1], one per option.
+
+    texts: every distinct text once, in order of first use. text_of (pairs,): its index. image_of (rows,): the item's
+    place in the items table. offsets (rows + 1,).
+    """
+
+    rows: pa.Table
+    texts: list[str]
+    text_of: np.ndarray
+    image_of: np.ndarray
+    offsets: np.ndarray
+
+
+def require_protocol(protocol: Protocol, family: Family) -> None:
+    """Raise InputError `protocol_not_supported` for a protocol that this family cannot answer."""
+    possible = PROTOCOLS[family]
+    if protocol not in possible:
+        message = (f"A {family} model compares an image with texts; it writes nothing, so the protocol '{protocol}' "
+                   f"does not apply. Use {' or '.join(possible)}.")  # fmt: skip
+        raise InputError.single("protocol_not_supported", message, field="protocol")
+
+
+def ask(items: pa.Table, questions: pa.Table, protocol: Protocol) -> Asked:
+    """The rows of `questions` that `protocol` asks, with their option texts.
+
+    captions: both caption variants, options as they are. questions: the question form, text + " " + option. Raises
+    InputError when the split has no such rows, ValueError when a question names no item.
+    """
+    is_question_form = pc.is_null(questions["variant"])
+    rows = questions.filter(is_question_form if protocol is Protocol.QUESTIONS else pc.invert(is_question_form))
+    if not rows.num_rows:
+        other = Protocol.CAPTIONS if protocol is Protocol.QUESTIONS else Protocol.QUESTIONS
+        message = f"This split has no rows for the protocol '{protocol}'. Use --protocol {other}."
+        raise InputError.single("nothing_to_ask", message, field="protocol")
+    rows = rows.combine_chunks()
+    image_of = pc.index_in(item_ids(rows), value_set=item_ids(items))
+    if image_of.null_count:
+        raise ValueError(f"{image_of.null_count} questions name an item that the items table lacks")
+    options = rows["options"].combine_chunks()
+    texts = pc.list_flatten(options)
+    if protocol is Protocol.QUESTIONS:
+        asked = rows["text"].combine_chunks().take(pc.list_parent_indices(options))
+        texts = pc.binary_join_element_wise(asked, texts, " ")
+    encoded = texts.dictionary_encode()
+    lengths = pc.list_value_length(options).to_numpy(zero_copy_only=False)
+    return Asked(
+        rows=rows, texts=encoded.dictionary.to_pylist(), text_of=encoded.indices.to_numpy(),
+        image_of=image_of.to_numpy(), offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+    )  # fmt: skip

@@ -1,0 +1,65 @@
+"""`answer`: a checkpoint answers a split, in this process. Needs no key."""
+
+import argparse
+from pathlib import Path
+
+from evaluator.answering.progress import Progress
+from evaluator.answers import Protocol
+from evaluator.cli.files import require_file
+from evaluator.cli.progress import ProgressLine
+from evaluator.cli.validate import add_architecture
+from evaluator.encoders.choices import Device, Precision
+from evaluator.encoders.registry import find_architecture
+from evaluator.release.schema import Split
+from evaluator.weights.header import read_header
+
+EXAMPLE = """\
+example:
+  python -m evaluator answer --release ubench-1.0 --split test --weights model.safetensors \\
+      --architecture ViT-B-32 --out runs/model
+"""
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser(
+        "answer", help="let a checkpoint answer the questions of a split", epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--release", required=True, type=Path, help="a release folder or an unpacked question pack")
+    parser.add_argument("--split", required=True, type=Split, choices=list(Split))
+    parser.add_argument("--weights", required=True, type=Path, metavar="FILE.safetensors")
+    add_architecture(parser)
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="gets answers.parquet, run.json …")
+    parser.add_argument("--device", type=Device, choices=list(Device), default=Device.AUTO)
+    parser.add_argument("--precision", type=Precision, choices=list(Precision), default=Precision.FP32)
+    parser.add_argument(
+        "--protocol", type=Protocol, default=Protocol.CAPTIONS,
+        choices=[Protocol.CAPTIONS, Protocol.QUESTIONS, Protocol.LETTER],
+    )  # fmt: skip
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    architecture = find_architecture(args.architecture)
+    require_file(args.weights)
+    read_header(args.weights)  # a wrong file is refused before torch is imported
+    from evaluator.answering.run import answer_split, write_run
+
+    with ProgressLine() as line:
+
+        def show(progress: Progress) -> None:
+            line.show(progress.stage.value, progress.done, progress.total)
+
+        done = answer_split(
+            args.release, args.split, args.weights, architecture, protocol=args.protocol, device=args.device,
+            precision=args.precision, on_progress=show,
+        )  # fmt: skip
+    write_run(done, args.out)
+    counts, seconds = done.record["counts"], done.record["seconds"]
+    print(f"{counts['rows']:,} questions on {counts['images']:,} images answered in {seconds['total']:.1f} s")
+    print(f"{done.record['images_per_s']:,.0f} images/s while embedding them on {done.record['device']['name']}")
+    for use in done.record["weights"]["tolerated"]:
+        print(f"tolerated: {use['what']}")
+    if counts["truncated_texts"]:
+        print(f"note: {counts['truncated_texts']} texts exceed the model's context and were cut off")
+    print(f"written to {args.out}")

@@ -1,0 +1,60 @@
+"""`validate`: would this checkpoint be accepted?"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from evaluator.cli.files import require_file
+from evaluator.encoders.registry import Architecture, find_architecture
+from evaluator.weights.header import read_header
+
+EXAMPLE = """\
+example:
+  python -m evaluator validate model.safetensors --architecture ViT-B-32
+"""
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    parser = subparsers.add_parser(
+        "validate", help="check a checkpoint as the server would", epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("weights", metavar="FILE.safetensors", type=Path)
+    add_architecture(parser)
+    parser.set_defaults(run=run)
+
+
+def add_architecture(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """The --architecture option, the same in every command."""
+    parser.add_argument(
+        "--architecture", required=required, metavar="NAME|FILE.json",
+        help="a name from `architectures`, or a file with an open_clip model config (local use only)",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> None:
+    architecture = find_architecture(args.architecture)
+    show_facts(check_locally(args.weights, architecture), architecture)
+
+
+def check_locally(weights: Path, architecture: Architecture) -> dict[str, Any]:
+    """`check_weights` in this process, the header first so that a wrong file is refused before torch is imported."""
+    require_file(weights)
+    read_header(weights)
+    from evaluator.weights.check import check_weights
+
+    return check_weights(weights, architecture)
+
+
+def show_facts(facts: dict[str, Any], architecture: Architecture) -> None:
+    """Print what is known of a checkpoint that passed."""
+    dtypes = ", ".join(f"{count} {dtype}" for dtype, count in facts["dtypes"].items())
+    print(f"valid: {facts['tensors']} tensors ({dtypes}), {facts['parameters']:,} parameters, "
+          f"{facts['file_bytes']:,} bytes")  # fmt: skip
+    print(f"sha256: {facts['sha256']}")
+    print(f"architecture: {facts['architecture']}, activation {facts['activation']}")
+    if architecture.twin:
+        print(f"note: {architecture.twin} has the same tensors and another activation; no check can tell them apart")
+    print(f"preprocessing: {architecture.image_px} px, {facts['preprocessing']}")
+    for use in facts["tolerated"]:
+        print(f"tolerated: {use['what']}")
