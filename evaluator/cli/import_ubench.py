@@ -5,7 +5,7 @@ from pathlib import Path
 
 from evaluator.cli.progress import ProgressLine
 from evaluator.errors import InputError
-from evaluator.release.importer import GIVEN, import_hub
+from evaluator.release.importer import GIVEN, Splits, import_hub
 from evaluator.release.schema import Split
 
 EXAMPLE = """\
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"written to {args.out}; the keys lie in {args.out / 'keys'}, keep them private")
 
 
-def parse_splits(text: str) -> dict[Split, float] | str:
+def parse_splits(text: str) -> Splits:
     """`dev=0.3,test=0.7` as fractions; `given` as itself. Raises InputError."""
     if text == GIVEN:
         return GIVEN

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
@@ -71,8 +72,8 @@ def _strip(opened: Image.Image) -> Image.Image:
     if mode is None:
         raise UndecodableImage(f"its {opened.mode} pixels cannot be stored as PNG; convert it to 8 or 16 bits")
     if opened.mode == "I":
-        low, high = opened.getextrema()
-        if low < 0 or high > 0xFFFF:
+        values = np.asarray(opened)
+        if values.min() < 0 or values.max() > 0xFFFF:
             raise UndecodableImage("its 32-bit pixels do not fit 16 bits; convert it to 8 or 16 bits")
     if "transparency" in opened.info and mode in ("L", "RGB"):
         mode = "RGBA"

@@ -147,8 +147,9 @@ def _check_datasets(seen: Counter[str], exclude: set[str], rules: SourceRules, p
 def _place_rows(staging: Staging, splits: Splits, seed: int, secret: bytes, folder: Path) -> list[str]:
     """Decide split, public id and file of every staged row; returns notes."""
     datasets, image_ids, rows = staging.column("dataset"), staging.column("image_id"), staging.column("row")
+    notes: list[str] = []
     if splits == GIVEN:
-        assigned, notes = _given_splits(staging, rows), []
+        assigned = _given_splits(staging, rows)
     else:
         fractions = {split: fraction for split, fraction in splits.items() if fraction > 0}
         assigned, notes = assign_splits(datasets, staging.column("source"), staging.column("label"), fractions, seed)

@@ -25,6 +25,14 @@ COORDINATES = ("x1", "y1", "x2", "y2")
 Question = tuple[str, int | None, str | None, list[str], int]  # kind, variant, text, options, answer_idx
 
 
+class _Unusable(Exception):
+    """A question that is stated and cannot be asked or scored."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code, self.message = code, message
+        super().__init__(message)
+
+
 @dataclass(frozen=True, kw_only=True)
 class HubRow:
     """What one row says. `facts` are the KEY columns that need no image; `given_split` the row's own `split`."""
@@ -131,34 +139,30 @@ class RowReader:
             if not is_question_kind(kind):
                 self.changes[f"{{n}} questions of the unknown kind {kind!r} are left out."] += 1
                 continue
-            if question := self._read_question(kind, variant, stated, complain):
-                found.append(question)
+            try:
+                found.append(self._read_question(kind, variant, stated))
+            except _Unusable as error:
+                complain(error.code, error.message)
         return sorted(found, key=_canonical)
 
-    def _read_question(
-        self, kind: str, variant: int | None, stated: dict[str, Any], complain: Callable[[str, str], None]
-    ) -> Question | None:
+    def _read_question(self, kind: str, variant: int | None, stated: dict[str, Any]) -> Question:
+        """Raises _Unusable."""
         name = kind if variant is None else f"{kind}_{variant}"
         options, index, answer = stated.get("options"), stated.get("answer_idx"), stated.get("answer")
         if not options:
-            return complain("no_options", f"{name} has an answer and no options. Add them or set the question to null.")
+            raise _Unusable("no_options", f"{name} has an answer and no options. Add them or set the question to null.")
         if not all(isinstance(option, str) and option.strip() for option in options):
-            return complain("bad_option", f"{name} has an option that is empty or no text. Fill it in.")
+            raise _Unusable("bad_option", f"{name} has an option that is empty or no text. Fill it in.")
         if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(options):
-            return complain(
-                "answer_out_of_range", f"{name}: answer_idx {index!r} is not in 0 to {len(options) - 1}. Correct it."
-            )
+            last = len(options) - 1
+            raise _Unusable("answer_out_of_range", f"{name}: answer_idx {index!r} is not in 0 to {last}. Correct it.")
         if answer is not None and answer != options[index]:
-            return complain(
-                "answer_mismatch", f"{name}: `answer` is not the option at answer_idx {index}. Correct one."
-            )
+            raise _Unusable("answer_mismatch", f"{name}: answer is not the option at answer_idx {index}. Correct one.")
         unique = list(dict.fromkeys(options))
         if len(unique) < len(options):
             self.changes["{n} questions listed an option twice; the repetition is left out."] += 1
         if len(unique) > MAX_OPTIONS:
-            return complain(
-                "too_many_options", f"{name} has {len(unique)} options; at most {MAX_OPTIONS} can be lettered."
-            )
+            raise _Unusable("too_many_options", f"{name} has {len(unique)} options; {MAX_OPTIONS} can be lettered.")
         return kind, variant, _text(stated.get("question")), unique, unique.index(options[index])
 
     def _read_boxes(self, stated: Any, complain: Callable[[str, str], None]) -> list[dict[str, Any]]:

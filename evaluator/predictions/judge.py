@@ -1,0 +1,234 @@
+"""Judge predictions row by row, many at once. In: batches of PREDICTIONS; out: problems or an ANSWERS table.
+
+Holds a few bytes per question and the raw replies, never the file.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evaluator.answers import ABSTAINED, ANSWERS
+from evaluator.errors import ProblemLog
+from evaluator.predictions.columns import NAMES
+from evaluator.predictions.index import NOWHERE, VARIANTS, Ints, QuestionIndex, to_ints
+from evaluator.predictions.replies import parse_reply
+from evaluator.release.read import item_ids
+from evaluator.release.schema import Split
+
+INTEGER = r"^[+-]?[0-9]{1,9}$"
+SHOWN_CHARACTERS = 80
+NO_ROW = 0
+
+
+class Fault(IntEnum):
+    """Why a row cannot be taken; the first that applies, in this order. The name in lower case is the code."""
+
+    NONE = 0
+    MISSING_VALUE = 1
+    BAD_VARIANT = 2
+    UNKNOWN_IMAGE = 3
+    WRONG_SPLIT = 4
+    UNKNOWN_QUESTION = 5
+    DUPLICATE_ANSWER = 6
+    OPTION_NOT_IN_LIST = 7
+    INDEX_OUT_OF_RANGE = 8
+
+
+class Judge:
+    """Takes the rows of one file; `finish` gives the answers or raises everything that is wrong."""
+
+    def __init__(
+        self, index: QuestionIndex, other_items: dict[Split, pa.Array], problems: ProblemLog, *, text_may_be_index: bool
+    ) -> None:
+        self._index = index
+        self._other_items = other_items
+        self._problems = problems
+        self._text_may_be_index = text_may_be_index
+        self._answered_in = np.full(index.n_questions, NO_ROW, np.int64)  # file row that answered each question
+        self._chosen = np.full(index.n_questions, ABSTAINED, np.int16)
+        self._replies: list[tuple[Ints, pa.Array]] = []
+        self.n_rows = self.n_unparsed = 0
+
+    @property
+    def n_abstained(self) -> int:
+        """Answered questions without an option."""
+        return int(((self._answered_in != NO_ROW) & (self._chosen == ABSTAINED)).sum())
+
+    def variants(self) -> tuple[int | None, ...]:
+        """The variants that the file answers at least one question of."""
+        present = set(self._index.variant[self._answered_in != NO_ROW].tolist())
+        return tuple(variant for code, variant in enumerate(VARIANTS) if code in present)
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        """Judge one batch of PREDICTIONS."""
+        row = to_ints(rows["row"])
+        self.n_rows = max(self.n_rows, int(row[-1])) if len(row) else self.n_rows
+        fault, question = self._locate(rows)
+        fault[(fault == Fault.NONE) & self._is_repeated(row, fault, question)] = Fault.DUPLICATE_ANSWER
+        good = np.flatnonzero(fault == Fault.NONE)
+        self._answered_in[question[good]] = row[good]
+        chosen, option_fault = self._choose(rows.take(pa.array(good)), question[good])
+        self._chosen[question[good]] = chosen
+        fault[good] = option_fault
+        self._complain(rows, row, fault, question)
+
+    def finish(self) -> pa.Table:
+        """The ANSWERS of the variants in the file, in canonical order. Raises InputError."""
+        self._find_missing()
+        if not self._problems and self.n_abstained == self.n_rows and not self.n_unparsed:
+            self._problems.add(
+                "nothing_answered", "No row has an option. Write the answers into `option`.", field="option"
+            )
+        self._problems.raise_if_any()
+        kept = np.flatnonzero(self._answered_in != NO_ROW)
+        questions = self._index.questions.take(pa.array(kept))
+        columns = {name: questions[name] for name in (*NAMES, "variant")}
+        columns |= {"chosen": pa.array(self._chosen[kept]), "text": self._texts(kept)}
+        return pa.table([columns.get(field.name, pa.nulls(len(kept), field.type)) for field in ANSWERS], schema=ANSWERS)
+
+    def _locate(self, rows: pa.RecordBatch) -> tuple[npt.NDArray[np.int8], Ints]:
+        """Fault of naming, and place of the question, per row."""
+        places = self._index.find(rows)
+        fault = np.zeros(rows.num_rows, np.int8)
+        fault[places.question == NOWHERE] = Fault.UNKNOWN_QUESTION
+        lost = np.flatnonzero(places.item == NOWHERE)
+        fault[lost] = Fault.UNKNOWN_IMAGE
+        if len(lost):
+            ids = item_ids(rows.take(pa.array(lost)))
+            for items in self._other_items.values():
+                fault[lost[_true(pc.is_in(ids, value_set=items, skip_nulls=True))]] = Fault.WRONG_SPLIT
+        variant = rows["variant"]
+        is_variant = pc.or_kleene(pc.is_null(variant), pc.is_in(variant, value_set=pa.array([0, 1])))
+        fault[~_true(is_variant)] = Fault.BAD_VARIANT
+        for name in NAMES:
+            fault[_true(pc.is_null(rows[name]))] = Fault.MISSING_VALUE
+        return fault, places.question
+
+    def _is_repeated(self, row: Ints, fault: npt.NDArray[np.int8], question: Ints) -> npt.NDArray[np.bool_]:
+        """Whether an earlier row, of this batch or before, answered the same question."""
+        placed = np.flatnonzero(fault == Fault.NONE)
+        repeated = np.zeros(len(row), bool)
+        first = np.full(self._index.n_questions, NOWHERE, np.int64)
+        first[question[placed][::-1]] = placed[::-1]  # the earliest row is written last and stays
+        repeated[placed] = (first[question[placed]] != placed) | (self._answered_in[question[placed]] != NO_ROW)
+        return repeated
+
+    def _choose(self, rows: pa.RecordBatch, question: Ints) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int8]]:
+        """Chosen option index (ABSTAINED for none) and fault of the choice, per row."""
+        chosen = np.full(rows.num_rows, ABSTAINED, np.int64)
+        fault = np.zeros(rows.num_rows, np.int8)
+        if rows["option"].null_count < rows.num_rows:
+            texts = np.flatnonzero(_true(pc.is_valid(rows["option"])))
+            chosen[texts] = self._index.find_options(rows["option"].take(pa.array(texts)), question[texts])
+            fault[texts[chosen[texts] == NOWHERE]] = Fault.OPTION_NOT_IN_LIST
+        index = rows["index"]
+        if self._text_may_be_index:
+            unknown = np.flatnonzero(fault == Fault.OPTION_NOT_IN_LIST)
+            integers = unknown[_true(pc.match_substring_regex(rows["option"].take(pa.array(unknown)), INTEGER))]
+            numbers = rows["option"].take(pa.array(integers)).cast(pa.int64()).to_numpy()
+            self._take_index(numbers, integers, question, chosen, fault)
+        stated = np.flatnonzero(_true(pc.is_valid(index)))
+        self._take_index(to_ints(index)[stated], stated, question, chosen, fault)
+        self._read_replies(rows, question, chosen)
+        return chosen.astype(np.int16), fault
+
+    def _take_index(self, numbers: Ints, at: Ints, question: Ints, chosen: Ints, fault: npt.NDArray[np.int8]) -> None:
+        in_range = (numbers >= 0) & (numbers < self._index.n_options[question[at]])
+        chosen[at] = np.where(in_range, numbers, ABSTAINED)
+        fault[at] = np.where(in_range, Fault.NONE, Fault.INDEX_OUT_OF_RANGE)
+
+    def _read_replies(self, rows: pa.RecordBatch, question: Ints, chosen: Ints) -> None:
+        """Keep the replies, and let them choose where the row states no option."""
+        has_reply = _true(pc.is_valid(rows["reply"]))
+        if not has_reply.any():
+            return
+        kept = np.flatnonzero(has_reply)
+        self._replies.append((question[kept], rows["reply"].take(pa.array(kept))))
+        states_none = has_reply & _true(pc.is_null(rows["option"])) & _true(pc.is_null(rows["index"]))
+        for at in np.flatnonzero(states_none).tolist():
+            parsed = parse_reply(rows["reply"][at].as_py(), self._index.options(int(question[at])))
+            chosen[at] = ABSTAINED if parsed is None else parsed
+            self.n_unparsed += parsed is None
+
+    def _find_missing(self) -> None:
+        """Questions that the file leaves out of a variant it answers."""
+        unanswered = self._answered_in == NO_ROW
+        if not self._problems and unanswered.all():
+            self._problems.add("empty_file", "The file has no rows. Write one per question.", field="file")
+        for variant in self.variants():
+            for at in np.flatnonzero(unanswered & (self._index.variant == VARIANTS.index(variant))).tolist():
+                if len(self._problems.problems) < self._problems.kept:
+                    named = self._index.questions.slice(at, 1).select(NAMES).to_pylist()[0]
+                    message = f"{_describe(named, variant)} has no row. Answer it, or leave `option` empty to abstain."
+                    self._problems.add("missing_answer", message)
+                else:
+                    self._problems.count("missing_answer")
+
+    def _texts(self, kept: Ints) -> pa.Array:
+        if not self._replies:
+            return pa.nulls(len(kept), pa.string())
+        place = np.full(self._index.n_questions, NOWHERE, np.int64)
+        answered = np.concatenate([question for question, _ in self._replies])
+        place[answered] = np.arange(len(answered))
+        order = place[kept]
+        texts = pa.chunked_array([replies for _, replies in self._replies])
+        return texts.take(pa.array(order, mask=order == NOWHERE)).combine_chunks()
+
+    def _complain(self, rows: pa.RecordBatch, row: Ints, fault: npt.NDArray[np.int8], question: Ints) -> None:
+        """Note the faults in row order; those past the kept ones are only counted."""
+        bad = np.flatnonzero(fault)
+        room = max(self._problems.kept - len(self._problems.problems), 0)
+        for at in bad[:room].tolist():
+            kind = Fault(int(fault[at]))
+            found = {name: rows[name][at].as_py() for name in rows.schema.names}
+            self._problems.add(kind.name.lower(), self._sentence(kind, found, int(question[at])), row=int(row[at]))
+        for code, times in zip(*np.unique(fault[bad[room:]], return_counts=True), strict=True):
+            self._problems.count(Fault(int(code)).name.lower(), int(times))
+
+    def _sentence(self, fault: Fault, found: dict[str, object], question: int) -> str:
+        named = _describe(found, found["variant"])
+        match fault:
+            case Fault.MISSING_VALUE:
+                empty = ", ".join(f"`{name}`" for name in NAMES if found[name] is None)
+                return f"The row has no {empty}. Copy the names from the question pack."
+            case Fault.BAD_VARIANT:
+                return "`variant` must be 0, 1 or empty (null, the question form)."
+            case Fault.UNKNOWN_IMAGE:
+                image, dataset = _shown(found["image_id"]), _shown(found["dataset"])
+                return f"There is no image {image} in dataset {dataset}. Copy both from the pack."
+            case Fault.WRONG_SPLIT:
+                where = self._split_of(found)
+                return f"Image {_shown(found['image_id'])} belongs to split {where}. Answer the pack of this split."
+            case Fault.UNKNOWN_QUESTION:
+                return f"{named} is not asked. Copy `question` and `variant` from the pack."
+            case Fault.DUPLICATE_ANSWER:
+                return f"{named} is answered in row {self._answered_in[question]} already. Keep one of them."
+            case Fault.OPTION_NOT_IN_LIST:
+                options = "; ".join(_shown(option) for option in self._index.options(question))
+                return f"{named}: {_shown(found['option'])} is none of the options. They are: {options}."
+            case _:
+                last = int(self._index.n_options[question]) - 1
+                stated = found["option"] if found["index"] is None else found["index"]
+                return f"{named}: option {stated} is not in 0 to {last}. Leave it empty to abstain."
+
+    def _split_of(self, found: dict[str, object]) -> str:
+        name = pa.scalar(f"{found['dataset']}\0{found['image_id']}")
+        return next(split for split, items in self._other_items.items() if pc.is_in(name, value_set=items).as_py())
+
+
+def _describe(named: dict[str, object], variant: object) -> str:
+    form = "" if variant is None else f", variant {variant}"
+    return f"{_shown(named['question'])} of image {_shown(named['image_id'])} ({_shown(named['dataset'])}{form})"
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+
+
+def _true(column: pa.Array) -> npt.NDArray[np.bool_]:
+    """A boolean column as numpy, nulls as False."""
+    return pc.fill_null(column, False).to_numpy(zero_copy_only=False)
