@@ -7,11 +7,13 @@ nothing here is ever an error: submissions are taken while Redis is down.
 import logging
 import signal
 import threading
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 from uuid import uuid4
 
 import django_rq
+import rq
 from django.conf import settings
 from django.db import transaction
 from redis import Redis
@@ -35,14 +37,19 @@ def ring(queue: Queue) -> None:
     transaction.on_commit(partial(ring_now, queue), robust=True)
 
 
-def ring_now(queue: Queue, times: int = 1) -> None:
-    """Ring at once, unless enough rings are waiting already. Redis being down is logged and forgotten."""
-    try:
-        bell = django_rq.get_queue(queue, connection=_connection())
-        for _ in range(min(times, MOST_RINGS - bell.count)):
-            bell.enqueue(JOB, str(queue), job_id=str(uuid4()), result_ttl=JOB_RECORD_S, failure_ttl=JOB_RECORD_S)
-    except (RedisError, OSError) as error:
-        log.warning("could not ring %s, the reconciler will: %s", queue, error)
+def ring_now(queue: Queue) -> None:
+    """Ring once, unless enough rings wait already. Redis being down is logged and forgotten."""
+    _ring(queue, lambda waiting: 1)
+
+
+def ring_for(queue: Queue, n_pieces: int) -> None:
+    """Ring until as many rings wait as there are pieces of work: those of Redis may be lost."""
+    _ring(queue, lambda waiting: n_pieces - waiting)
+
+
+def rings_waiting(queue: Queue) -> int:
+    """How many rings no worker has answered yet. Raises RedisError when Redis is down."""
+    return _bell(queue).count
 
 
 def serve(queue: Queue, name: str) -> None:
@@ -70,6 +77,20 @@ class RingWorker(SimpleWorker):
             signal.signal(number, self.request_stop)
 
 
+def _ring(queue: Queue, wanted: Callable[[int], int]) -> None:
+    try:
+        bell = _bell(queue)
+        waiting = bell.count
+        for _ in range(min(wanted(waiting), MOST_RINGS - waiting)):
+            bell.enqueue(JOB, str(queue), job_id=str(uuid4()), result_ttl=JOB_RECORD_S, failure_ttl=JOB_RECORD_S)
+    except (RedisError, OSError) as error:
+        log.warning("could not ring %s, the reconciler will: %s", queue, error)
+
+
+def _bell(queue: Queue) -> rq.Queue:
+    return django_rq.get_queue(queue, connection=_connection(settings.REDIS_URL))
+
+
 @cache
-def _connection() -> Redis:
-    return Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2, retry=None)
+def _connection(url: str) -> Redis:
+    return Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2, retry=None)

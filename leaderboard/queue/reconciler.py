@@ -40,8 +40,7 @@ def reconcile() -> int | None:
         WorkerStatus.objects.filter(heartbeat_at__lt=silent).delete()
     storage.remove_stale_uploads()
     for queue in Queue:
-        if lost := _unserved(queue):
-            dispatch.ring_now(queue, times=lost)
+        dispatch.ring_for(queue, _unserved(queue))
     return len(expired)
 
 
