@@ -22,3 +22,10 @@ class QuotaSlot(db.Model):
 
     class Meta:
         constraints = [db.UniqueConstraint(fields=["user", "day", "slot"], name="one_submission_per_slot")]
+
+
+class TokenName(db.Model):
+    """What its owner calls an API token; the token itself is kept by knox, as a digest."""
+
+    token = db.OneToOneField("knox.AuthToken", on_delete=db.CASCADE, related_name="label")
+    name = db.CharField(max_length=60)

@@ -1,0 +1,69 @@
+"""The entries that stand on a split's boards: one per model, its author's choice, else the latest."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Q
+
+from evaluator.release.schema import Split
+from leaderboard.models import Entry, Model, Release
+from leaderboard.models.submissions import SubmissionKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveEntry:
+    """A model's published report on one split, and what the row says of it."""
+
+    report_id: int
+    report_scorer: str
+    key_revision_id: int
+    model: str
+    name: str
+    submission: str
+    n_submissions: int
+    kind: str
+    protocol: str
+    sandbox: str
+
+    @property
+    def verified(self) -> bool:
+        """Our worker computed the answers."""
+        return self.kind == SubmissionKind.CHECKPOINT
+
+
+FIELDS = {
+    "report_id": "report_id", "report_scorer": "report__scorer", "key_revision_id": "report__key_revision_id",
+    "model": "model__slug", "name": "model__name", "kind": "submission__kind",
+    "protocol": "report__evaluation__protocol", "sandbox": "report__evaluation__run__sandbox",
+}  # fmt: skip
+
+
+def live_entries(release: Release, split: Split) -> list[LiveEntry]:
+    """One entry per model, by the model's slug. Two queries."""
+    rows = (
+        Entry.objects.filter(release=release, split=split, superseded_at=None)
+        .order_by("published_at", "pk")
+        .values("model_id", "submission_id", "model__shown_submission_id", *FIELDS.values())
+    )
+    chosen: dict[int, dict[str, Any]] = {}
+    for row in rows:  # later ones replace earlier ones, unless the author chose the earlier
+        standing = chosen.get(row["model_id"])
+        if standing is None or standing["submission_id"] != row["model__shown_submission_id"]:
+            chosen[row["model_id"]] = row
+    counts = _submission_counts(release, list(chosen))
+    entries = [
+        LiveEntry(
+            **{name: row[path] for name, path in FIELDS.items() if name != "sandbox"},
+            sandbox=row["report__evaluation__run__sandbox"] or "",
+            submission=str(row["submission_id"]),
+            n_submissions=counts[pk],
+        )
+        for pk, row in chosen.items()
+    ]
+    return sorted(entries, key=lambda entry: entry.model)
+
+
+def _submission_counts(release: Release, models: list[int]) -> dict[int, int]:
+    """How many submissions each model has had on the release, published or not: attempts are shown."""
+    counted = Count("submissions", filter=Q(submissions__release=release))
+    return dict(Model.objects.filter(pk__in=models).annotate(n=counted).values_list("pk", "n"))

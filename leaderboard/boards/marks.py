@@ -1,0 +1,54 @@
+"""The marks beside a model on a board, each with its one-line explanation: in the cell, and in the legend below."""
+
+from dataclasses import dataclass
+
+from evaluator.answers import Protocol
+from leaderboard.boards.rows import Row
+from leaderboard.models.submissions import SubmissionKind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """`code` names it in addresses and styles; `says` explains it in one sentence."""
+
+    code: str
+    word: str
+    says: str
+    tone: str = ""  # a class of tables.css
+
+
+VERIFIED = Mark(
+    code="verified", word="✓ verified", tone="verified",
+    says="Our worker computed the answers itself, from the submitted weights.",
+)  # fmt: skip
+BASELINE = Mark(code="baseline", word="baseline", says="A reference, not a competitor; it stands unranked.")
+STALE = Mark(
+    code="stale", word="stale", tone="warn",
+    says="Scored with an earlier key or scorer; the new score is being computed from the stored answers.",
+)  # fmt: skip
+WEAK = Mark(
+    code="weak-sandbox", word="weak sandbox", tone="warn",
+    says="Answered on a machine that could not fully isolate the submitted weights.",
+)  # fmt: skip
+PROTOCOLS = {
+    Protocol.CAPTIONS: "The options were captions, and the caption closest to the image was chosen.",
+    Protocol.QUESTIONS: "The question was put as text and the reply was read by a strict parser.",
+    Protocol.LETTER: "The likeliest option letter was taken as the answer.",
+    Protocol.SELF_REPORTED: "The author computed the answers and uploaded them as a prediction file.",
+}
+LEGEND = (
+    VERIFIED,
+    *(Mark(code=protocol, word=protocol, says=says) for protocol, says in PROTOCOLS.items()),
+    BASELINE, STALE, WEAK,
+)  # fmt: skip
+BY_CODE = {mark.code: mark for mark in LEGEND}
+
+
+def marks_of(row: Row) -> list[Mark]:
+    """The marks that a row carries, in reading order."""
+    marks = [VERIFIED] if row.verified else []
+    if row.kind == SubmissionKind.BASELINE:
+        marks.append(BASELINE)
+    elif row.protocol in BY_CODE:
+        marks.append(BY_CODE[row.protocol])
+    return marks + ([STALE] if row.stale else []) + ([WEAK] if row.weak_sandbox else [])

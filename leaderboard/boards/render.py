@@ -1,0 +1,47 @@
+"""A row's table cells as HTML, made once when the board is computed. In: a Row; out: text without its <tr>."""
+
+from dataclasses import dataclass, replace
+
+from django.template.loader import get_template
+
+from leaderboard.boards.marks import marks_of
+from leaderboard.boards.rows import Column, Row
+from leaderboard.numbers import MISSING, percent, position
+
+TINTS = 10  # classes t0 … t9 of tables.css
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """An interval on the board's common scale from 0 to 100, as SVG lengths."""
+
+    point: str
+    left: str
+    width: str
+
+
+def with_html(row: Row, columns: list[Column]) -> Row:
+    """The row with its cells rendered."""
+    cells = [(tint(cell[0]), percent(cell[0])) for cell in row.cells]
+    context = {"row": row, "marks": marks_of(row), "drawn": draw(row.score, row.low, row.high), "cells": cells}
+    return replace(row, html=get_template("boards/_row.html").render(context).strip())
+
+
+def draw(score: float | None, low: float | None, high: float | None) -> Drawn | None:
+    """Where the interval stands; None when nothing was measured. Without an interval it has no width."""
+    if score is None:
+        return None
+    low, high = (score if low is None else low), (score if high is None else high)
+    return Drawn(point=position(score), left=position(low), width=position(high - low))
+
+
+def tint(score: float | None) -> str:
+    """The class of a cell: ten very light steps of accuracy."""
+    return "t" if score is None else f"t{min(int(score * TINTS), TINTS - 1)}"
+
+
+def rank_interval(row: Row) -> str:
+    """'1–3', or '2' when the interval is one rank, or a dash for what stands unranked."""
+    if row.rank is None or row.rank_low is None:
+        return MISSING
+    return str(row.rank_low) if row.rank_low == row.rank_high else f"{row.rank_low}–{row.rank_high}"

@@ -1,0 +1,88 @@
+"""Boards computed ahead of time. In: a release, a split, a board and facets; out: a Board, from one stored row.
+
+Default boards are rebuilt by the worker that serves publication (`refresh`). Boards narrowed by facets are computed
+when first asked for and kept while their entries stay the same; only so many are kept, and one at a time is computed.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from django.db import connection, transaction
+
+from evaluator.release.schema import Split
+from leaderboard.boards import compute
+from leaderboard.boards.entries import LiveEntry, live_entries
+from leaderboard.boards.names import AGGREGATES
+from leaderboard.boards.rows import Board
+from leaderboard.boards.view import View
+from leaderboard.models import BoardSnapshot, Release
+
+MOST_FACET_SNAPSHOTS = 200  # per release and split
+
+
+class NoSuchBoard(Exception):
+    """The release has no board of this name."""
+
+
+def get_board(release: Release, split: Split, board: str, facets: Mapping[str, tuple[str, ...]]) -> Board:
+    """The board as it stands. Raises NoSuchBoard. Facets must be known values (leaderboard.boards.view checks them)."""
+    if board not in board_names(release, split):
+        raise NoSuchBoard(f"no board {board}")
+    query = View(split=split, facets=dict(facets)).facet_query
+    stored = BoardSnapshot.objects.filter(release=release, split=split, board=board, facets=query).first()
+    if stored is not None and not query:
+        return Board.from_json(stored.content)  # its worker keeps it up to date
+    entries = live_entries(release, split)
+    if stored is not None and stored.basis == _basis(release, entries):
+        return Board.from_json(stored.content)
+    return _build_one(release, split, board, dict(facets), query)
+
+
+def refresh(release: Release, split: str) -> None:
+    """Compute every default board of a split from its live entries."""
+    found = Split(split)
+    entries = live_entries(release, found)
+    basis = _basis(release, entries)
+    index = compute.open_index(release, found, entries)
+    for board in board_names(release, found):
+        _store(release, found, board, "", basis, compute.compute(index, board, {}))
+
+
+def board_names(release: Release, split: Split) -> list[str]:
+    """Every board of a split: the aggregates, then its tasks."""
+    return [*AGGREGATES, *(task["slug"] for task in release.summary[split]["tasks"])]
+
+
+def _build_one(release: Release, split: Split, board: str, facets: dict[str, tuple[str, ...]], query: str) -> Board:
+    """Compute and keep one board; whoever asks for the same one meanwhile waits and finds it made."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('leaderboard.boards'), %s)", [release.pk % 2**31])
+        entries = live_entries(release, split)
+        basis = _basis(release, entries)
+        made = BoardSnapshot.objects.filter(release=release, split=split, board=board, facets=query, basis=basis)
+        if stored := made.first():
+            return Board.from_json(stored.content)
+        found = compute.compute(compute.open_index(release, split, entries), board, facets)
+        _store(release, split, board, query, basis, found)
+        _forget_oldest(release, split)
+    return found
+
+
+def _store(release: Release, split: Split, board: str, query: str, basis: str, found: Board) -> None:
+    BoardSnapshot.objects.update_or_create(
+        release=release, split=split, board=board, facets=query,
+        defaults={"basis": basis, "content": found.as_json()},
+    )  # fmt: skip
+
+
+def _forget_oldest(release: Release, split: Split) -> None:
+    kept = BoardSnapshot.objects.filter(release=release, split=split).exclude(facets="").order_by("-built_at")
+    BoardSnapshot.objects.filter(pk__in=list(kept.values_list("pk", flat=True)[MOST_FACET_SNAPSHOTS:])).delete()
+
+
+def _basis(release: Release, entries: list[LiveEntry]) -> str:
+    """Digest of all that a board is computed from: the key in force and the reports that stand on it."""
+    facts = [release.key_revision_id, *sorted((entry.report_id, entry.model, entry.n_submissions) for entry in entries)]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

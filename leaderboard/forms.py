@@ -1,0 +1,173 @@
+"""What people type into pages. In: POST data; out: cleaned values. The rules stand in leaderboard.intake."""
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+
+from evaluator.encoders.registry import list_architectures
+from evaluator.errors import InputError
+from evaluator.release.schema import Split
+from leaderboard import permissions
+from leaderboard.intake import NewSubmission
+from leaderboard.models import Model, Release, Submission, User
+from leaderboard.models.submissions import SubmissionKind
+from leaderboard.numbers import large
+from leaderboard.uploads import received
+
+TOKEN_LIVES = {"30": "30 days", "90": "90 days", "365": "1 year"}
+
+
+class ManyFiles(forms.FileInput):
+    """An input that takes several files: shards with their index."""
+
+    allow_multiple_selected = True
+
+
+class FilesField(forms.FileField):
+    """All files of one input."""
+
+    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
+        files = data if isinstance(data, list) else [data] if data else []
+        if not files:
+            raise ValidationError("Choose the file that you want to submit.", code="file_missing")
+        return files
+
+
+class SubmitForm(forms.Form):
+    """What every submission states."""
+
+    kind: SubmissionKind
+    release = forms.ModelChoiceField(
+        Release.objects.none(),
+        to_field_name="slug",
+        empty_label=None,
+        help_text="The benchmark release to be scored on.",
+    )
+    model = forms.CharField(
+        max_length=80,
+        help_text="A short name in lower-case letters, digits, - or _, such as my-clip-b16. A new name makes a new "
+        "model; one of yours gets another submission.",
+    )
+    publish = forms.BooleanField(required=False, label="Publish the reports as soon as they are scored")
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["release"].queryset = permissions.visible_to(user, Release.objects.all())
+        self.fields["model"].widget.attrs.update(list="own-models", autocomplete="off", spellcheck="false")
+        for name, field in self.fields.items():
+            describe = [f"help-{name}"] if field.help_text else []
+            describe += [f"error-{name}"] if name in self.errors else []
+            if describe:
+                field.widget.attrs["aria-describedby"] = " ".join(describe)
+            if name in self.errors:
+                field.widget.attrs["aria-invalid"] = "true"
+
+    def asked(self) -> NewSubmission:
+        """What was asked for; call after `is_valid()`."""
+        values = self.cleaned_data
+        return NewSubmission(
+            release=values["release"], model=values["model"], kind=self.kind, publish=values["publish"],
+            files=tuple(received(upload) for upload in values["file"]), split=values.get("split", ""),
+            architecture=values.get("architecture", ""), base=values.get("base", ""),
+        )  # fmt: skip
+
+    def refuse(self, error: InputError) -> None:
+        """Show the problems of a refused submission beside their fields."""
+        for problem in error.problems:
+            self.add_error(problem.field if problem.field in self.fields else None, problem.message)
+            if problem.field in self.fields:
+                attributes = self.fields[problem.field].widget.attrs
+                attributes["aria-invalid"] = "true"
+                attributes["aria-describedby"] = f"help-{problem.field} error-{problem.field}"
+
+
+class CheckpointForm(SubmitForm):
+    """Weights, answered here on every split."""
+
+    kind = SubmissionKind.CHECKPOINT
+    architecture = forms.ChoiceField(
+        help_text="Two architectures can have the same tensors and another activation; the table below shows what each "
+        "one does with an image."
+    )
+    base = forms.CharField(
+        required=False, max_length=80, label="Fine-tuned from (optional)", help_text="The short name of the base model."
+    )
+    file = FilesField(
+        widget=ManyFiles, label="Weights",
+        help_text="One .safetensors file, or all shards with their .safetensors.index.json. "
+        "Convert other formats on your own machine: python -m evaluator convert CKPT.pt --out FILE.safetensors",
+    )  # fmt: skip
+    field_order = ("release", "model", "architecture", "file", "base", "publish")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [
+            (
+                found.name,
+                f"{found.name} · {found.activation} · {found.image_px} px · {large(found.parameters)} parameters",
+            )
+            for found in list_architectures()
+        ]
+        self.fields["architecture"].choices = [("", "Choose an architecture"), *choices]
+
+
+class PredictionsForm(SubmitForm):
+    """A file of answers to the questions of one split."""
+
+    kind = SubmissionKind.PREDICTIONS
+    split = forms.ChoiceField(
+        choices=[(Split.TEST.value, "test: hidden key"), (Split.DEV.value, "dev: public key, for trying out")],
+        help_text="The split whose question pack you answered.",
+    )
+    file = FilesField(
+        label="Prediction file",
+        help_text="JSONL, CSV or Parquet (also .gz), with the columns dataset, image_id, question, option. "
+        "Every question of the split needs an answer; null means abstained.",
+    )
+    field_order = ("release", "split", "model", "file", "publish")
+
+
+SUBMIT_FORMS: dict[str, type[SubmitForm]] = {form.kind.value: form for form in (CheckpointForm, PredictionsForm)}
+
+
+class TokenForm(forms.Form):
+    """A new API token."""
+
+    name = forms.CharField(max_length=60, help_text="What it is for, such as cluster or laptop.")
+    lives = forms.ChoiceField(choices=list(TOKEN_LIVES.items()), initial="90", label="Expires after")
+
+    def lifetime(self) -> timedelta:
+        """How long the token is to live."""
+        return timedelta(days=int(self.cleaned_data["lives"]))
+
+
+class ModelForm(forms.ModelForm):
+    """What an author says of a model."""
+
+    class Meta:
+        model = Model
+        fields = (
+            "name", "authors", "organisation", "description", "paper", "licence", "training_data", "weights_link",
+            "shown_submission",
+        )  # fmt: skip
+        labels = {"weights_link": "Link to the weights", "shown_submission": "Submission on the boards"}
+        help_texts = {
+            "description": "One line: what is it?",
+            "training_data": "What it was trained on, so that readers can judge overlap with the benchmark.",
+            "shown_submission": "Which published submission stands on the boards; empty means the latest.",
+        }
+        widgets = {
+            "description": forms.TextInput(attrs={"maxlength": 300}),
+            "training_data": forms.Textarea({"rows": 3}),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        published = Submission.objects.filter(model=self.instance, entries__superseded_at=None).exclude(entries=None)
+        field = self.fields["shown_submission"]
+        field.queryset = published.distinct()
+        field.label_from_instance = lambda submission: f"{submission.created_at:%Y-%m-%d %H:%M}, {submission.file_name}"
+        field.empty_label = "the latest"

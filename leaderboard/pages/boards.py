@@ -1,0 +1,161 @@
+"""The board page. In: a release, a board and a query string; out: the ranked table as HTML or CSV."""
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.views.decorators.gzip import gzip_page
+from django.views.decorators.http import require_safe
+
+from evaluator.answers import Protocol
+from evaluator.release.info import info_from_json
+from leaderboard import permissions
+from leaderboard.boards import export, snapshots
+from leaderboard.boards.marks import LEGEND
+from leaderboard.boards.names import AGGREGATES, FACET_TITLES, title
+from leaderboard.boards.rows import Board, Row
+from leaderboard.boards.view import View, hidden_because, read_view, shown_rows
+from leaderboard.models import Model, Release
+from leaderboard.models.submissions import SubmissionKind
+from leaderboard.numbers import position
+
+MAIN_FACETS = ("modality", "domain")
+SCALE = (0, 25, 50, 75, 100)
+
+
+@require_safe
+@gzip_page  # Django pads the answer against length attacks on what it reflects
+def board(request: HttpRequest, release: str, board: str) -> HttpResponse:
+    """The ranked table; `?format=csv` gives the same rows as a file."""
+    found = permissions.get_release(request.user, release)
+    info = info_from_json(found.info)
+    view = read_view(request.GET, info, found.summary)
+    try:
+        table = snapshots.get_board(found, view.split, board, view.facets)
+    except snapshots.NoSuchBoard as absent:
+        raise Http404(str(absent)) from absent
+    rows = shown_rows(table, view)
+    if request.GET.get("format") == "csv":
+        return _csv(found, board, view, table, rows)
+    own = _own_models(request)
+    context = {
+        "release": found, "board": table, "view": view, "rows": rows, "shown": len(rows),
+        "heading": heading(table.title, view),
+        "body": _body(rows, view, own), "heads": _heads(found, board, table, view),
+        "grid": SCALE, "scale": SCALE, "legend": LEGEND, "references": {
+            "chance": table.chance is not None and position(table.chance),
+            "majority": table.majority is not None and position(table.majority),
+        },
+        "csv_url": f"?{view.query()}&format=csv",
+        "json_url": f"{reverse('api-board', args=[found.slug, board])}?{view.query()}",
+        **_filters(found, view), **_missing(table, view), **_tabs(found, board, view, info),
+    }  # fmt: skip
+    return render(request, "boards/board.html", context)
+
+
+def heading(board_title: str, view: View) -> str:
+    """'Fluorescence microscopy · Overall': the facets chosen, then the board."""
+    values = [value for values in view.facets.values() for value in values]
+    words = [", ".join(values)] if values else []
+    return " · ".join([*(word[:1].upper() + word[1:] for word in words), board_title])
+
+
+def _csv(release: Release, board: str, view: View, table: Board, rows: list[Row]) -> HttpResponse:
+    response = HttpResponse(export.to_csv(table, rows), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{release.slug}-{view.split}-{board}.csv"'
+    return response
+
+
+def _own_models(request: HttpRequest) -> set[str]:
+    if not request.user.is_authenticated:
+        return set()
+    return set(Model.objects.filter(owner=request.user).values_list("slug", flat=True))
+
+
+def _body(rows: list[Row], view: View, own: set[str]) -> SafeString:
+    """The rows, rendered when the board was computed; only their classes depend on who looks, and how."""
+    grouped = view.is_default_order
+    parts = []
+    for place, row in enumerate(rows):
+        before = rows[place - 1] if place else None
+        after = rows[place + 1] if place + 1 < len(rows) else None
+        css = ["own"] if row.model in own else []
+        if row.rank is None:
+            css.append("off")
+            if grouped and before and before.rank is not None:
+                css.append("divide")
+        elif grouped:
+            css.append("held")
+            css += ["first"] if before is None or before.group != row.group else []
+            css += ["last"] if after is None or after.group != row.group else []
+        parts.append((" ".join(css), mark_safe(row.html)))  # noqa: S308 - our own template made it
+    return format_html_join("\n", '<tr class="{}">{}', parts)
+
+
+def _heads(release: Release, board: str, table: Board, view: View) -> list[dict[str, Any]]:
+    """The header cells: name, link to its own board, link that sorts by it."""
+    heads: list[dict[str, Any]] = [
+        {"name": "rank", "css": "rank", "sort": "rank"}, {"name": "model", "css": "model", "sort": "model"},
+        {"name": "marks", "css": "marks"}, {"name": "score", "css": "score", "sort": "score"},
+        {"name": "interval", "css": "drawn", "scale": True},
+    ]  # fmt: skip
+    for column in table.columns:
+        address = f"{reverse('board', args=[release.slug, column.slug])}?{View(split=view.split).query()}"
+        heads.append({"name": column.title, "css": "t", "sort": column.slug, "url": address, "few": column.few})
+    heads.append({"name": "n", "css": "n", "sort": "n"})
+    for head in heads:
+        if not (sort := head.get("sort")):
+            continue
+        is_sorted = view.sort == sort
+        first_descending = sort not in ("rank", "model")
+        descending = not view.descending if is_sorted else first_descending
+        head["sort_url"] = f"?{view.query(sort=sort, descending=descending)}"
+        if is_sorted:
+            head["sorted"] = "descending" if view.descending else "ascending"
+    return heads
+
+
+def _filters(release: Release, view: View) -> dict[str, Any]:
+    facets: dict[str, list[dict[str, Any]]] = {"main": [], "more": []}
+    for name, title_ in FACET_TITLES.items():
+        values = release.summary[view.split]["facets"].get(name, {})
+        chosen = view.facets.get(name, ())
+        if len(values) < 2 and not chosen:
+            continue
+        options = [{"value": value, "items": n, "chosen": value in chosen} for value, n in values.items()]
+        place = "main" if name in MAIN_FACETS or chosen else "more"
+        facets[place].append({"name": name, "title": title_, "options": options, "chosen": chosen})
+    n_set = len(view.facets) + sum(map(bool, (view.kind, view.protocol, view.verified)))
+    return {
+        "facets": facets, "filters_set": n_set, "kinds": SubmissionKind.values, "protocols": list(Protocol),
+        "columns_query": view.query(all_columns=not view.all_columns),
+    }  # fmt: skip
+
+
+def _missing(table: Board, view: View) -> dict[str, Any]:
+    """The rows that are hidden or stand without a rank, each with the reason; baselines explain themselves."""
+    hidden = [{"model": row.model, "name": row.name, "why": f"hidden, because {why}"}
+              for row in table.rows if (why := hidden_because(row, view))]  # fmt: skip
+    unranked = [{"model": row.model, "name": row.name, "why": row.reason}
+                for row in table.rows if row.reason and not hidden_because(row, view)]  # fmt: skip
+    return {"missing": hidden + unranked, "missing_hidden": bool(hidden)}
+
+
+def _tabs(release: Release, board: str, view: View, info: Any) -> dict[str, Any]:
+    names = [name.value for name in AGGREGATES]
+    if board not in names:
+        names.append(board)
+    boards = [
+        {
+            "name": title(name, info),
+            "url": f"{reverse('board', args=[release.slug, name])}?{view.query(sort='rank', descending=False)}",
+            "here": name == board,
+        }
+        for name in names
+    ]
+    splits = [{"name": split.value, "url": f"?{View(split=split).query()}", "here": split == view.split}
+              for split in info.splits]  # fmt: skip
+    return {"board_tabs": boards, "split_tabs": splits}

@@ -1,0 +1,48 @@
+"""Template filters that show numbers and times. No rule lives here."""
+
+from datetime import datetime
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from leaderboard import numbers
+from leaderboard.boards import render
+
+register = template.Library()
+register.filter("percent", numbers.percent)
+register.filter("count", numbers.count)
+register.filter("large", numbers.large)
+register.filter("bytes", numbers.size)
+register.filter("duration", numbers.duration)
+register.filter("rank_interval", render.rank_interval)
+
+
+@register.filter
+def when(moment: datetime | None) -> SafeString | str:
+    """An ISO date and time, with how long ago on hover."""
+    if moment is None:
+        return numbers.MISSING
+    utc = moment.astimezone(timezone.get_default_timezone())
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', utc.isoformat(timespec="seconds"), ago(moment),
+        utc.strftime("%Y-%m-%d %H:%M"),
+    )  # fmt: skip
+
+
+@register.filter
+def day(moment: datetime | None) -> SafeString | str:
+    """An ISO date, with how long ago on hover."""
+    if moment is None:
+        return numbers.MISSING
+    return format_html('<time datetime="{0}" title="{1}">{0}</time>', f"{moment:%Y-%m-%d}", ago(moment))
+
+
+@register.filter
+def ago(moment: datetime | None) -> str:
+    """How long before now: '4 min 12 s ago'."""
+    if moment is None:
+        return numbers.MISSING
+    seconds = (timezone.now() - moment).total_seconds()
+    return f"in {numbers.duration(-seconds)}" if seconds < -1 else f"{numbers.duration(seconds)} ago"
