@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import DataError
 from django.db.models import Model as Table
 from django.db.models import Q, QuerySet
 from django.http import Http404
@@ -118,5 +119,5 @@ RULES: dict[type[Table], Callable[[AnyUser], Q]] = {
 def _one(rows: QuerySet[Row], **where: Any) -> Row:
     try:
         return rows.get(**where)
-    except (rows.model.DoesNotExist, ValidationError, ValueError) as absent:
+    except (rows.model.DoesNotExist, ValidationError, ValueError, DataError) as absent:
         raise Http404(f"no such {rows.model._meta.verbose_name}") from absent

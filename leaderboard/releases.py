@@ -1,6 +1,5 @@
 """Taking a release in. In: a Hub folder or a release folder; out: its public part, its keys apart, and its row."""
 
-import os
 import shutil
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
@@ -109,5 +108,5 @@ def _move_keys(source: Path, target: Path) -> None:
         folder.mkdir(mode=0o700)
     for path in source.iterdir():
         shutil.move(path, target / path.name)
-        os.chmod(target / path.name, 0o600)
+        (target / path.name).chmod(0o600)
     source.rmdir()

@@ -1,11 +1,8 @@
 """Claiming, reconciling and ringing under real concurrency."""
 
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import override_settings
 
@@ -15,24 +12,9 @@ from leaderboard.queue import Queue, claims, dispatch, reconciler
 from leaderboard.services import flush_redis
 from leaderboard.states import EvaluationState
 from tests.builders.leaderboard import make_evaluation, make_release, make_submission, make_user
+from tests.builders.threads import in_threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
-THREADS = 8
-
-
-def in_threads(act, times=THREADS):
-    """Run `act` in several threads at the same moment, each with a connection of its own."""
-    barrier = threading.Barrier(times)
-
-    def once(_):
-        try:
-            barrier.wait()
-            return act()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(times) as pool:
-        return list(pool.map(once, range(times)))
 
 
 @pytest.fixture
