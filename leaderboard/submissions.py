@@ -9,8 +9,8 @@ from django.db import IntegrityError, transaction
 from evaluator.encoders.registry import get_architecture
 from evaluator.errors import InputError
 from leaderboard import intake, outcomes, permissions, publication, quota, states, storage
-from leaderboard.models import Evaluation, Model, QueueSwitch, Submission, User
 from leaderboard.intake import NewSubmission
+from leaderboard.models import Evaluation, Model, QueueSwitch, Submission, User
 from leaderboard.queue import Queue, dispatch
 from leaderboard.states import EvaluationState, SubmissionState, TransitionRefused
 
