@@ -15,20 +15,10 @@ from evaluator.answering.choose import choose, cosines
 from evaluator.answering.images import load_batches
 from evaluator.answering.progress import Stage, StageClock
 from evaluator.answering.questions import Asked
+from evaluator.answering.settings import BatchSizes
 from evaluator.answers import ANSWERS, ROW_ID
 from evaluator.encoders.open_clip import Encoder
 from evaluator.errors import EvaluationFailed
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchSizes:
-    """How much goes through the model at once; part of what makes a run reproducible."""
-
-    images: int
-    texts: int
-
-
-BATCH_SIZES = {"cpu": BatchSizes(images=64, texts=128), "cuda": BatchSizes(images=256, texts=1024)}
 
 
 @dataclass(frozen=True, kw_only=True)

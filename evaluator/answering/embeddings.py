@@ -1,29 +1,28 @@
-"""Image embeddings beside the answers, for label efficiency. In/out: embeddings.parquet. Torch-free."""
+"""Image embeddings beside the answers, for label efficiency. In/out: embeddings.npz. Torch-free."""
 
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+Embeddings = dict[str, np.ndarray]  # dataset (n,), image_id (n,): text; embedding (n, d): unit-length float32
 
 
-def embeddings_table(items: pa.Table, embeddings: np.ndarray) -> pa.Table:
-    """Columns dataset, image_id, embedding; `embeddings` (items, d) float32 in the order of `items`."""
-    vectors = pa.FixedSizeListArray.from_arrays(pa.array(embeddings.reshape(-1)), embeddings.shape[1])
-    return pa.table({"dataset": items["dataset"], "image_id": items["image_id"], "embedding": vectors})
+def named_embeddings(items: pa.Table, embeddings: np.ndarray) -> Embeddings:
+    """`embeddings` (n, d), in the order of `items`, with the ids they belong to."""
+    return {
+        "dataset": np.array(items["dataset"].to_pylist(), dtype=np.str_),
+        "image_id": np.array(items["image_id"].to_pylist(), dtype=np.str_),
+        "embedding": embeddings,
+    }
 
 
-def embeddings_array(table: pa.Table) -> np.ndarray:
-    """The embeddings of a table, (items, d) float32, in its row order."""
-    column = table["embedding"].combine_chunks()
-    return column.flatten().to_numpy().reshape(len(column), column.type.list_size)
+def write_embeddings(embeddings: Embeddings, path: Path) -> None:
+    """Write embeddings.npz; float vectors do not compress, so none is tried."""
+    np.savez(path, allow_pickle=False, **embeddings)
 
 
-def write_embeddings(table: pa.Table, path: Path) -> None:
-    """Write embeddings.parquet; float vectors do not compress, so none is tried."""
-    pq.write_table(table, path, compression="none", use_dictionary=["dataset"])
-
-
-def read_embeddings(path: Path) -> pa.Table:
-    """Read embeddings.parquet."""
-    return pq.read_table(path)
+def read_embeddings(path: Path) -> Embeddings:
+    """Read embeddings.npz."""
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in ("dataset", "image_id", "embedding")}

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Stage(StrEnum):
@@ -20,18 +21,19 @@ STAGES = tuple(Stage)
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """`done` of `total` units of a stage; `per_s` units a second; `left_s` None while nothing is known."""
+    """`done` of `total` units of step `step` of `steps`; `images_per_s` only while images are embedded."""
 
     stage: Stage
+    step: int
+    steps: int
     done: int
     total: int
-    per_s: float
-    left_s: float | None
+    images_per_s: float | None
+    eta_s: float | None  # time left in this stage; None while nothing is known
 
-    def __str__(self) -> str:
-        step = f"{STAGES.index(self.stage) + 1} of {len(STAGES)}"
-        left = f", {self.left_s:.0f} s left" if self.left_s is not None else ""
-        return f"{self.stage} ({step}): {self.done:,} of {self.total:,}, {self.per_s:.0f}/s{left}"
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape that crosses the sandbox's pipe and is shown on pages."""
+        return asdict(self)
 
 
 OnProgress = Callable[[Progress], None]
@@ -51,9 +53,12 @@ class StageClock:
         now = time.monotonic()
         if stage is not self._stage:
             self._stage, self._started = stage, now
-        self.seconds[stage] = now - self._started
+        took = self.seconds[stage] = now - self._started
         if self._on_progress is None:
             return
-        per_s = done / max(now - self._started, 1e-9)
-        left_s = (total - done) / per_s if done else None
-        self._on_progress(Progress(stage=stage, done=done, total=total, per_s=per_s if done else 0.0, left_s=left_s))
+        per_s = done / max(took, 1e-9) if done else None
+        self._on_progress(Progress(
+            stage=stage, step=STAGES.index(stage) + 1, steps=len(STAGES), done=done, total=total,
+            images_per_s=round(per_s, 1) if per_s and stage is Stage.IMAGES else None,
+            eta_s=round((total - done) / per_s, 1) if per_s else None,
+        ))  # fmt: skip

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from evaluator.answering.progress import Progress
+from evaluator.answering.settings import RunSettings
 from evaluator.answers import Protocol
 from evaluator.cli.files import require_file
 from evaluator.cli.progress import ProgressLine
@@ -45,15 +46,13 @@ def run(args: argparse.Namespace) -> None:
     read_header(args.weights)  # a wrong file is refused before torch is imported
     from evaluator.answering.run import answer_split, write_run
 
-    with ProgressLine() as line:
+    settings = RunSettings(protocol=args.protocol, device=args.device, precision=args.precision)
+    with ProgressLine() as line, args.weights.open("rb") as weights:
 
         def show(progress: Progress) -> None:
             line.show(progress.stage.value, progress.done, progress.total)
 
-        done = answer_split(
-            args.release, args.split, args.weights, architecture, protocol=args.protocol, device=args.device,
-            precision=args.precision, on_progress=show,
-        )  # fmt: skip
+        done = answer_split(args.release, args.split, weights, architecture, settings, on_progress=show)
     write_run(done, args.out)
     counts, seconds = done.record["counts"], done.record["seconds"]
     print(f"{counts['rows']:,} questions on {counts['images']:,} images answered in {seconds['total']:.1f} s")

@@ -43,7 +43,8 @@ def check_locally(weights: Path, architecture: Architecture) -> dict[str, Any]:
     read_header(weights)
     from evaluator.weights.check import check_weights
 
-    return check_weights(weights, architecture)
+    with weights.open("rb") as file:
+        return check_weights(file, architecture)
 
 
 def show_facts(facts: dict[str, Any], architecture: Architecture) -> None:

@@ -10,13 +10,12 @@ import evaluator.encoders.torchvision_ops  # noqa: F401  before anything that im
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from typing import BinaryIO
 
 import open_clip
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
-from safetensors import safe_open
 
 from evaluator.encoders.choices import Precision
 from evaluator.encoders.device import computing_in
@@ -24,6 +23,7 @@ from evaluator.encoders.registry import Architecture
 from evaluator.errors import InputError
 from evaluator.weights.header import Header
 from evaluator.weights.keys import KeyMatch, match_keys
+from evaluator.weights.tensors import map_tensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,12 +102,18 @@ def match_architecture(header: Header, architecture: Architecture) -> KeyMatch:
 
 
 def load_encoder(
-    weights: Path, keys: KeyMatch, architecture: Architecture, *, device: torch.device, precision: Precision
+    weights: BinaryIO,
+    header: Header,
+    keys: KeyMatch,
+    architecture: Architecture,
+    *,
+    device: torch.device,
+    precision: Precision,
 ) -> Encoder:
     """Build the architecture and fill every tensor from `weights` as float32. `keys` comes from match_architecture."""
     model = build_model(architecture)
-    with safe_open(weights, framework="pt", device="cpu") as file:
-        tensors = {name: file.get_tensor(source) for name, source in keys.sources.items()}
+    stored = map_tensors(weights, header)
+    tensors = {name: stored[source] for name, source in keys.sources.items()}
     state = model.state_dict()
     tensors |= {name: torch.zeros_like(state[name]) for name in keys.zeros}
     model.load_state_dict(tensors, strict=True, assign=False)

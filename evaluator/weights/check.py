@@ -1,4 +1,4 @@
-"""The full check of a checkpoint: header, names and shapes, every value. In: a file, an architecture; out: its facts.
+"""The full check of a checkpoint: header, names, shapes, every value. In: an open file; out: its facts.
 
 Imports torch and reads strangers' tensors, so on a server it runs only inside the sandbox.
 """
@@ -6,35 +6,36 @@ Imports torch and reads strangers' tensors, so on a server it runs only inside t
 import hashlib
 from collections import Counter
 from math import prod
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
-from safetensors import safe_open
 
 from evaluator.encoders.open_clip import match_architecture
 from evaluator.encoders.registry import Architecture
 from evaluator.errors import InputError
-from evaluator.weights.header import EXAMPLES, MAX_FILE_BYTES, Header, read_header
+from evaluator.weights.header import EXAMPLES, MAX_FILE_BYTES, Header, read_open_header
 from evaluator.weights.keys import KeyMatch
+from evaluator.weights.tensors import map_tensors, sha256_of
 
 
-def check_weights(path: Path, architecture: Architecture, *, max_file_bytes: int = MAX_FILE_BYTES) -> dict[str, Any]:
+def check_weights(
+    file: BinaryIO, architecture: Architecture, *, max_file_bytes: int = MAX_FILE_BYTES
+) -> dict[str, Any]:
     """Check everything that can be known of a checkpoint without data, and return what is worth keeping.
 
     Facts (JSON): architecture, activation, preprocessing, file_bytes, sha256, tensors, parameters, dtypes (tensors per
     dtype), tolerated (key differences, `KeyMatch.facts`), tensor_hashes (name → sha256 of its bytes), canonical_hash
     (the same for renamed copies in another precision). Raises InputError with every problem of the first failing stage.
     """
-    header = read_header(path, max_file_bytes=max_file_bytes)
+    header = read_open_header(file, max_file_bytes=max_file_bytes)
     keys = match_architecture(header, architecture)
-    hashes, canonical = _read_values(path, header, keys)
+    hashes, canonical = _read_values(file, header, keys)
     return {
         "architecture": architecture.name,
         "activation": architecture.activation,
         "preprocessing": str(architecture.preprocessing),
         "file_bytes": header.file_bytes,
-        "sha256": file_sha256(path),
+        "sha256": sha256_of(file),
         "tensors": len(header.tensors),
         "parameters": sum(prod(tensor.shape) for tensor in header.tensors.values() if tensor.dtype != "I64"),
         "dtypes": dict(sorted(Counter(tensor.dtype for tensor in header.tensors.values()).items())),
@@ -44,22 +45,14 @@ def check_weights(path: Path, architecture: Architecture, *, max_file_bytes: int
     }
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_values(path: Path, header: Header, keys: KeyMatch) -> tuple[dict[str, str], str]:
+def _read_values(file: BinaryIO, header: Header, keys: KeyMatch) -> tuple[dict[str, str], str]:
     """Hash every tensor and refuse NaN and infinite values; the canonical hash covers the architecture's tensors."""
     hashes, canonical, not_finite = {}, {}, []
-    with safe_open(path, framework="pt", device="cpu") as file:
-        for name in header.tensors:
-            tensor = file.get_tensor(name)
-            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-                not_finite.append(name)
-            hashes[name] = _sha256(tensor)
-            canonical[name] = _sha256(tensor.to(torch.bfloat16)) if tensor.is_floating_point() else hashes[name]
+    for name, tensor in map_tensors(file, header).items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            not_finite.append(name)
+        hashes[name] = _sha256(tensor)
+        canonical[name] = _sha256(tensor.to(torch.bfloat16)) if tensor.is_floating_point() else hashes[name]
     if not_finite:
         shown = ", ".join(not_finite[:EXAMPLES]) + (" …" if len(not_finite) > EXAMPLES else "")
         message = f"{len(not_finite):,} tensors hold NaN or infinite values: {shown}. Send an earlier checkpoint."

@@ -6,16 +6,17 @@ is parsed (≤ 50 ms, ≤ 64 MB whatever was sent). Tensor data is never read he
 
 import gc
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 from evaluator.errors import InputError, Problem
-from evaluator.weights.sniff import MAX_HEADER_BYTES, FileKind, problem_with, sniff_bytes
+from evaluator.weights.sniff import MAX_HEADER_BYTES, SNIFFED_BYTES, FileKind, problem_with, sniff_bytes
 
 MAX_FILE_BYTES = 8 * 1024**3
 MAX_TENSORS = 20_000
@@ -59,18 +60,24 @@ class Header:
 
 
 def read_header(path: Path, *, max_file_bytes: int = MAX_FILE_BYTES) -> Header:
-    """Read and check the header of the safetensors file at `path`.
+    """Read and check the header of the safetensors file at `path`; see `read_open_header`."""
+    with path.open("rb") as file:
+        return read_open_header(file, max_file_bytes=max_file_bytes)
+
+
+def read_open_header(file: BinaryIO, *, max_file_bytes: int = MAX_FILE_BYTES) -> Header:
+    """Read and check the header of an open safetensors file.
 
     Raises InputError with every problem found: first what keeps the header from being read at all, else all
     faults of its entries together, at most EXAMPLES names per code.
     """
-    file_bytes = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(1024)
-        _refuse_other_kinds(start, file_bytes, max_file_bytes)
-        header_bytes = int.from_bytes(start[:8], "little")
-        file.seek(8)
-        raw = file.read(header_bytes)
+    file_bytes = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    start = file.read(SNIFFED_BYTES)
+    _refuse_other_kinds(start, file_bytes, max_file_bytes)
+    header_bytes = int.from_bytes(start[:8], "little")
+    file.seek(8)
+    raw = file.read(header_bytes)
     with _collector_paused():
         return _check(_parse(raw), data_start=8 + header_bytes, file_bytes=file_bytes)
 
