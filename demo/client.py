@@ -1,0 +1,48 @@
+"""A client of the public API, as a model author would write one. In: a server's address and a token; out: JSON."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+TIMEOUT_S = 120
+
+
+class Refused(Exception):
+    """The server said no; the message is what it said."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """Talks to one server as one author."""
+
+    url: str
+    token: str
+
+    def get(self, path: str) -> Any:
+        """GET /api/v1/<path>."""
+        answer = requests.get(f"{self.url}/api/v1/{path}", headers=self._headers(), timeout=TIMEOUT_S)
+        return _read(answer)
+
+    def submit(self, fields: dict[str, str], files: list[Path]) -> str:
+        """POST a submission; returns its id. Sent again, the same files make no second one."""
+        digest = hashlib.sha256()
+        for file in files:
+            digest.update(file.read_bytes())
+        key = f"demo-{fields['release']}-{fields['model']}-{digest.hexdigest()[:24]}"
+        parts = [("file", (file.name, file.read_bytes())) for file in files]
+        headers = self._headers() | {"Idempotency-Key": key}
+        address = f"{self.url}/api/v1/submissions/"
+        answer = requests.post(address, data=fields, files=parts, headers=headers, timeout=TIMEOUT_S)
+        return str(_read(answer)["id"])
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Token {self.token}"}
+
+
+def _read(answer: requests.Response) -> Any:
+    if not answer.ok:
+        raise Refused(f"{answer.request.method} {answer.url} was answered {answer.status_code}: {answer.text[:2000]}")
+    return answer.json()
