@@ -3,7 +3,9 @@
 from enum import StrEnum
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from evaluator.errors import InputError, Problem
@@ -58,10 +60,13 @@ def read_answers(path: Path) -> pa.Table:
         raise InputError.single("answers_columns", f"{path} has a column of another type: {error}") from None
 
 
-def row_ids(table: pa.Table) -> list[tuple[str, str, str, int | None]]:
-    """The (dataset, image_id, question, variant) of every row, in row order."""
-    columns = (table.column(name).to_pylist() for name in ROW_ID)
-    return list(zip(*columns, strict=True))
+def row_ids(table: pa.Table) -> pa.Array:
+    """One string per row that names it: dataset, image_id, question and variant ("" = null) joined by NUL."""
+    variant = pc.fill_null(table["variant"].cast(pa.string()), "")
+    return pa.chunked_array(
+        [*pc.binary_join_element_wise(table["dataset"], table["image_id"], table["question"], variant, "\0").chunks],
+        pa.string(),
+    ).combine_chunks()
 
 
 def align(answers: pa.Table, questions: pa.Table) -> pa.Table:
@@ -70,28 +75,28 @@ def align(answers: pa.Table, questions: pa.Table) -> pa.Table:
     A null `chosen` means not asked, −1 asked and abstained (or tied). Raises InputError for answers to unknown
     questions and for answers given twice.
     """
-    place = {row_id: index for index, row_id in enumerate(row_ids(questions))}
-    source: list[int | None] = [None] * questions.num_rows
-    unknown, duplicate = [], []
-    for index, row_id in enumerate(row_ids(answers)):
-        target = place.get(row_id)
-        if target is None:
-            unknown.append(row_id)
-        elif source[target] is not None:
-            duplicate.append(row_id)
-        else:
-            source[target] = index
-    problems = [*_row_problem("unknown_answers", "answer questions that this split does not have", unknown),
-                *_row_problem("duplicate_answers", "are given more than once", duplicate)]  # fmt: skip
+    given = row_ids(answers)
+    places = pc.index_in(given, value_set=row_ids(questions))
+    known = places.drop_null().to_numpy()
+    times = np.bincount(known, minlength=questions.num_rows)
+    problems = [
+        *_row_problem(
+            "unknown_answers", "answer questions that this split does not have", given.filter(places.is_null())
+        ),
+        *_row_problem("duplicate_answers", "are given more than once", row_ids(questions.filter(pa.array(times > 1)))),
+    ]
     if problems:
         raise InputError(problems)
-    taken = answers.take(pa.array(source, type=pa.int64()))
+    source = np.full(questions.num_rows, -1)
+    source[known] = np.arange(answers.num_rows)
+    taken = answers.take(pa.array(source, mask=source < 0))
     for name in ROW_ID:
         taken = taken.set_column(taken.column_names.index(name), ANSWERS.field(name), questions.column(name))
     return taken
 
 
-def _row_problem(code: str, what: str, rows: list[tuple[str, str, str, int | None]]) -> list[Problem]:
-    if not rows:
+def _row_problem(code: str, what: str, rows: pa.Array) -> list[Problem]:
+    if not len(rows):
         return []
-    return [Problem(code=code, message=f"{len(rows)} answers {what}, for example {rows[0]}.")]
+    example = " / ".join(part for part in rows[0].as_py().split("\0") if part)
+    return [Problem(code=code, message=f"{len(rows)} answers {what}, for example {example}.")]

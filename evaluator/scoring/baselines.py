@@ -1,0 +1,57 @@
+"""What a model must beat. In: questions, and for majority the dev key; out: marks or answers. Unranked on boards."""
+
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from evaluator.answers import ABSTAINED, ANSWERS
+from evaluator.release.read import item_ids
+from evaluator.release.tasks import task_slug
+
+Bucket = tuple[str, int | None]  # task and variant
+
+
+def chance_marks(questions: pa.Table) -> NDArray[np.float32]:
+    """(n,) the exact expected correctness of guessing among the options of each question: 1 / options."""
+    return (1.0 / pc.list_value_length(questions["options"]).to_numpy()).astype(np.float32)
+
+
+def majority_answers(dev_questions: pa.Table, dev_key: pa.Table, questions: pa.Table) -> pa.Table:
+    """ANSWERS that choose, at every question, the option that was right most often in dev.
+
+    Counted per task and variant by the option's text; ties go to the option that stands first; an option never right
+    in dev counts 0, and where no option was ever right nothing is chosen.
+    """
+    seen = _right_options(dev_questions, dev_key)
+    chosen = []
+    for question, dataset, variant, options in _rows(questions):
+        counts = seen.get((task_slug(question, dataset), variant), Counter())
+        best = max(range(len(options)), key=lambda i: (counts[options[i]], -i))
+        chosen.append(best if counts[options[best]] else ABSTAINED)
+    columns = {name: questions[name] for name in ("dataset", "image_id", "question", "variant")}
+    n = questions.num_rows
+    filled = {name: pa.nulls(n, ANSWERS.field(name).type) for name in ("scores", "text", "truncated", "boxes")}
+    return pa.table({**columns, "chosen": pa.array(chosen, pa.int16()), **filled}, schema=ANSWERS)
+
+
+def _right_options(questions: pa.Table, key: pa.Table) -> dict[Bucket, Counter[str]]:
+    answers = {
+        (item, answer["question"], answer["variant"]): answer["answer_idx"]
+        for item, row in zip(item_ids(key).to_pylist(), key["answers"].to_pylist(), strict=True)
+        for answer in row
+    }
+    seen: dict[Bucket, Counter[str]] = {}
+    for item, (question, dataset, variant, options) in zip(
+        item_ids(questions).to_pylist(), _rows(questions), strict=True
+    ):
+        right = options[answers[item, question, variant]]
+        seen.setdefault((task_slug(question, dataset), variant), Counter())[right] += 1
+    return seen
+
+
+def _rows(questions: pa.Table) -> list[tuple[str, str, int | None, list[str]]]:
+    columns = (questions[name].to_pylist() for name in ("question", "dataset", "variant", "options"))
+    return list(zip(*columns, strict=True))
