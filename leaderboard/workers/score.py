@@ -22,6 +22,8 @@ from leaderboard.models import Evaluation, KeyRevision, Report
 from leaderboard.queue.claims import Claim
 from leaderboard.states import EvaluationState
 
+CORRECT, REPLICATES = "correct.npy", "replicates.npz"  # in a report's derived folder
+
 
 def score(claim: Claim, should_stop: Callable[[], bool]) -> None:
     """Score the evaluation against the key in force, and publish its report when its author asked for that."""
@@ -72,5 +74,5 @@ def digest(scored: Scored) -> str:
 def _write_derived(folder: Path, scored: Scored) -> None:
     shutil.rmtree(folder, ignore_errors=True)  # of a transaction that was rolled back
     folder.mkdir(parents=True, mode=0o700)
-    np.save(folder / "correct.npy", scored.correct)
-    np.savez(folder / "replicates.npz", **{str(variant): values for variant, values in scored.replicates.items()})
+    np.save(folder / CORRECT, scored.correct)
+    np.savez(folder / REPLICATES, **{str(variant): values for variant, values in scored.replicates.items()})

@@ -11,6 +11,7 @@ from leaderboard.queue.supervisor import stop_on_signals
 
 class Command(BaseCommand):
     help = "Re-queue work whose worker was lost and ring for what waits, once or (--forever) every RECONCILE_S seconds."
+    requires_system_checks = ()  # a worker serves no pages
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--forever", action="store_true")

@@ -11,6 +11,7 @@ from leaderboard.queue.supervisor import supervise
 
 class Command(BaseCommand):
     help = "Run workers and the reconciler until stopped; restart those that die. Example: manage.py work --evaluate 2"
+    requires_system_checks = ()  # a worker serves no pages
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         for queue in Queue:

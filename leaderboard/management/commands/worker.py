@@ -11,6 +11,7 @@ from leaderboard.workers.presence import Presence
 
 class Command(BaseCommand):
     help = "Serve one queue until stopped or Redis is lost. Example: manage.py worker evaluate"
+    requires_system_checks = ()  # a worker serves no pages
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("queue", choices=list(Queue))

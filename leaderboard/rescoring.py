@@ -1,0 +1,70 @@
+"""Scoring again. In: stored answers; out: reports for the key and scorer in force, or the published numbers that differ.
+
+Needs no GPU and no weights: answers + key → report is a pure function.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from django.db import transaction
+from django.db.models import F, QuerySet
+
+from evaluator.scoring import SCORER_VERSION, canonical_json
+from leaderboard import publication, storage
+from leaderboard.models import Entry, Evaluation, Release, Report
+from leaderboard.states import EvaluationState
+from leaderboard.workers import score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A published number that recomputing does not give."""
+
+    entry: Entry
+    what: str
+
+
+def stale_evaluations(release: Release | None = None) -> QuerySet[Evaluation]:
+    """Scored evaluations without a report of the key revision and scorer in force."""
+    fresh = Report.objects.filter(
+        key_revision=F("evaluation__submission__release__key_revision"), scorer=SCORER_VERSION
+    )
+    scored = Evaluation.objects.filter(state=EvaluationState.SCORED).exclude(reports__in=fresh)
+    scored = scored.filter(submission__release=release) if release else scored
+    return scored.select_related("submission__release__key_revision", "submission__model")
+
+
+def rescore(evaluation: Evaluation) -> Report:
+    """Score stored answers again; where the evaluation stands on a board, its new report takes the old one's place."""
+    revision = evaluation.submission.release.key_revision
+    scored = score.compute(evaluation, revision)
+    with transaction.atomic():
+        report = score.store(evaluation, revision, scored)
+        if Entry.objects.filter(report__evaluation=evaluation, superseded_at=None).exists():
+            publication.publish(report, by=None)
+    return report
+
+
+def verify(release: Release | None = None) -> Iterator[tuple[Entry, list[Difference]]]:
+    """Recompute every live entry from its stored answers and compare: the report's bytes, the correctness bits."""
+    live = Entry.objects.filter(superseded_at=None).select_related(
+        "report__key_revision", "report__evaluation__submission__release", "model"
+    )
+    for entry in live.filter(release=release) if release else live:
+        yield entry, list(_differences(entry))
+
+
+def _differences(entry: Entry) -> Iterator[Difference]:
+    report = entry.report
+    if report.scorer != SCORER_VERSION:
+        yield Difference(entry=entry, what=f"scored by scorer {report.scorer}, here is {SCORER_VERSION}: rescore first")
+        return
+    scored = score.compute(report.evaluation, report.key_revision)
+    if canonical_json(scored.report) != canonical_json(report.document):
+        yield Difference(entry=entry, what="the report differs from its recomputation")
+    if score.digest(scored) != report.sha256:
+        yield Difference(entry=entry, what="the digest differs from that of the recomputed report")
+    bits = storage.derived_folder(report) / score.CORRECT
+    if not bits.exists() or not np.array_equal(np.load(bits), scored.correct, equal_nan=True):
+        yield Difference(entry=entry, what="the stored correctness bits differ from their recomputation")
