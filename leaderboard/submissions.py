@@ -63,6 +63,18 @@ def cancel_evaluation(evaluation: Evaluation, *, by: User) -> None:
     outcomes.cancel(evaluation, actor=by.actor_id)
 
 
+def cancel(submission: Submission, *, by: User) -> int:
+    """Stop every evaluation that has not ended; returns how many. One that ends meanwhile is left as it ended."""
+    stopped = 0
+    for evaluation in submission.evaluations.filter(state__in=UNFINISHED_STATES):
+        try:
+            cancel_evaluation(evaluation, by=by)
+            stopped += 1
+        except TransitionRefused:
+            continue
+    return stopped
+
+
 def retry_evaluation(evaluation: Evaluation, *, by: User) -> Evaluation:
     """Start a failed or cancelled evaluation anew, as a new evaluation; the old one stays as it ended."""
     ended = evaluation.state in (EvaluationState.FAILED, EvaluationState.CANCELLED)
