@@ -1,0 +1,109 @@
+"""The sandboxed process: reads one job from standard input, does it, sends messages over the pipe named in it.
+
+Runs as `python -I -m evaluator.sandbox.child`. Sees one view of a release and one open file of weights.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from evaluator.answering.progress import Progress
+from evaluator.answering.settings import RunSettings
+from evaluator.answers import Protocol
+from evaluator.encoders.choices import Device, Precision
+from evaluator.encoders.registry import get_architecture
+from evaluator.errors import EvaluationFailed, InputError
+from evaluator.release.schema import Split
+from evaluator.sandbox.frames import Kind, write_frame, write_json
+
+PR_SET_PDEATHSIG = 1
+PROGRESS_S = 0.2  # between two messages of one stage
+
+
+def main() -> int:
+    """Do the job on standard input. The last message says how it ended; anything else is a crash."""
+    _die_with_parent()
+    spec = json.load(sys.stdin)
+    with os.fdopen(spec["results_fd"], "wb") as pipe, os.fdopen(spec["weights_fd"], "rb") as weights:
+        try:
+            write_json(pipe, Kind.RESULT, TASKS[spec["task"]](spec, weights, pipe))
+        except InputError as error:
+            problems = [problem.as_dict() for problem in error.problems]
+            write_json(pipe, Kind.REFUSED, {"problems": problems, "counts": error.counts})
+        except EvaluationFailed as error:
+            write_json(pipe, Kind.FAILED, {"code": error.code, "message": error.message, "retry": error.retry})
+        except MemoryError:
+            write_json(pipe, Kind.FAILED, OUT_OF_MEMORY)
+    return 0
+
+
+OUT_OF_MEMORY = {
+    "code": "out_of_memory", "message": "The model did not fit into the memory of this worker.", "retry": True,
+}  # fmt: skip
+
+
+def _die_with_parent() -> None:
+    """Without bubblewrap nothing else ends a child whose parent was killed."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _validate(spec: dict[str, Any], weights: BinaryIO, pipe: BinaryIO) -> dict[str, Any]:
+    from evaluator.weights.check import check_weights
+
+    return check_weights(weights, get_architecture(spec["architecture"]))
+
+
+def _answer(spec: dict[str, Any], weights: BinaryIO, pipe: BinaryIO) -> dict[str, Any]:
+    import torch
+
+    from evaluator.answering.run import answer_split
+
+    settings = RunSettings(
+        protocol=Protocol(spec["protocol"]), device=Device(spec["device"]), precision=Precision(spec["precision"])
+    )
+    try:
+        run = answer_split(
+            Path(spec["release"]), Split(spec["split"]), weights, get_architecture(spec["architecture"]), settings,
+            weights_sha256=spec["weights_sha256"], sandbox=spec["sandbox"], on_progress=_sparse(pipe),
+        )  # fmt: skip
+    except torch.OutOfMemoryError:
+        raise MemoryError from None
+    write_frame(pipe, Kind.ANSWERS, _as_stream(run.answers))
+    write_frame(pipe, Kind.EMBEDDINGS, run.embeddings["embedding"].tobytes())
+    return run.record
+
+
+def _as_stream(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def _sparse(pipe: BinaryIO) -> Callable[[Progress], None]:
+    """Send progress at most every PROGRESS_S, but always the first and last of a stage."""
+    sent_at = 0.0
+
+    def send(progress: Progress) -> None:
+        nonlocal sent_at
+        now = time.monotonic()
+        if 0 < progress.done < progress.total and now - sent_at < PROGRESS_S:
+            return
+        sent_at = now
+        write_json(pipe, Kind.PROGRESS, progress.as_dict())
+
+    return send
+
+
+TASKS = {"validate": _validate, "answer": _answer}
+
+if __name__ == "__main__":
+    sys.exit(main())
