@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from evaluator.answers import ABSTAINED, ANSWERS
 from evaluator.release.read import item_ids
+from evaluator.release.schema import ReleaseInfo, Split
 from evaluator.release.tasks import task_slug
+from evaluator.scoring.index import build_index
+from evaluator.scoring.report import Scored, report_head, score_marked
 
 Bucket = tuple[str, int | None]  # task and variant
 
@@ -17,6 +20,15 @@ Bucket = tuple[str, int | None]  # task and variant
 def chance_marks(questions: pa.Table) -> NDArray[np.float32]:
     """(n,) the exact expected correctness of guessing among the options of each question: 1 / options."""
     return (1.0 / pc.list_value_length(questions["options"]).to_numpy()).astype(np.float32)
+
+
+def score_chance(
+    info: ReleaseInfo, split: Split, questions: pa.Table, key: pa.Table, *, protocol: str, key_revision: int
+) -> Scored:
+    """The report of guessing at every question: exact expectations, no draw of luck in it."""
+    index = build_index(info, split, questions, key)
+    head = report_head(info, split, protocol=protocol, key_revision=key_revision)
+    return score_marked(index, chance_marks(questions), head=head, counts={})
 
 
 def majority_answers(dev_questions: pa.Table, dev_key: pa.Table, questions: pa.Table) -> pa.Table:

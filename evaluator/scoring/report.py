@@ -48,7 +48,13 @@ def score(
     aligned = align(answers, questions)
     chosen = aligned["chosen"].cast(pa.float64()).to_numpy()
     correct = mark(index, chosen)
-    head = {
+    head = report_head(info, split, protocol=protocol, key_revision=key_revision)
+    return score_marked(index, correct, head=head, counts=_counts(aligned, questions))
+
+
+def report_head(info: ReleaseInfo, split: Split, *, protocol: str, key_revision: int) -> dict[str, Any]:
+    """What a report says of how it came about."""
+    return {
         "schema": SCHEMA,
         "release": {"name": info.name, "version": info.version, "hash": info.hash},
         "split": str(split),
@@ -56,7 +62,6 @@ def score(
         "scorer": SCORER_VERSION,
         "protocol": str(protocol),
     }
-    return score_marked(index, correct, head=head, counts=_counts(aligned, questions))
 
 
 def score_marked(
