@@ -20,7 +20,6 @@ def main(file: Path) -> None:
     """In: where the accounts' passwords and the author's token are kept (0600)."""
     django.setup()
     call_command("migrate", verbosity=0)
-    call_command("createcachetable", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
     from leaderboard.models import Release
 
