@@ -133,7 +133,12 @@ def key_folder(release: Release, revision: int) -> Path:
 
 def derived_folder(report: Report) -> Path:
     """Correctness bits and bootstrap replicates of a report: key material, so they lie with the keys."""
-    return key_root() / "derived" / report.evaluation.submission.release.slug / str(report.pk)
+    return derived_path(report.evaluation.submission.release, report.pk)
+
+
+def derived_path(release: Release, report_pk: int) -> Path:
+    """The same, for a reader that knows only the report's number."""
+    return key_root() / "derived" / release.slug / str(report_pk)
 
 
 def key_root() -> Path:
