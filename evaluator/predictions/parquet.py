@@ -11,28 +11,27 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from evaluator.errors import InputError, ProblemLog
-from evaluator.predictions.columns import BAD_VARIANT, COLUMNS, NAMES, PREDICTIONS, check_columns, read_variants
+from evaluator.predictions.columns import BAD_VARIANT, COLUMNS, PREDICTIONS, check_columns, read_variants
 from evaluator.predictions.formats import PlainFile
 from evaluator.predictions.limits import Limits, too_many_rows
 
 BATCH_ROWS = 65_536
-FOOTER_BYTES = 16 * 1024**2
-FOOTER_PARTS = 1_000_000
+FOOTER_LIMITS = {"thrift_string_size_limit": 16 * 1024**2, "thrift_container_size_limit": 1_000_000}
 TEXT_TYPES = (pa.types.is_string, pa.types.is_large_string, pa.types.is_null)
 
 
 def read_parquet(file: PlainFile, limits: Limits, max_rows: int) -> Iterator[pa.RecordBatch]:
     """Batches of a Parquet file. Raises InputError when it is damaged, too large or has columns of other types."""
     try:
-        with pq.ParquetFile(
-            file.path, read_dictionary=[*NAMES, "option", "reply"], pre_buffer=False,
-            thrift_string_size_limit=FOOTER_BYTES, thrift_container_size_limit=FOOTER_PARTS,
-        ) as parquet:  # fmt: skip
+        with pq.ParquetFile(file.path, **FOOTER_LIMITS) as parquet:
             _check_claims(parquet.metadata, limits, max_rows)
             schema = parquet.schema_arrow
-            check_columns(schema.names)
-            _check_types(schema)
-            yield from _read(parquet, [name for name in COLUMNS if name in schema.names], limits)
+        check_columns(schema.names)
+        _check_types(schema)
+        names = [name for name in COLUMNS if name in schema.names]
+        texts = [name for name in names if pa.types.is_string(schema.field(name).type)]
+        with pq.ParquetFile(file.path, read_dictionary=texts, pre_buffer=False, **FOOTER_LIMITS) as parquet:
+            yield from _read(parquet, names, limits)
     except (pa.ArrowException, OSError) as error:
         raise InputError.single(
             "damaged_parquet", f"The Parquet file is damaged or cut off ({_first_line(error)}). Write it again.",

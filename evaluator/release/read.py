@@ -18,6 +18,7 @@ __all__ = ["iter_questions", "item_ids", "read_info", "read_items", "read_questi
 
 ITEMS_FILE = "items.parquet"
 QUESTIONS_FILE = "questions.parquet"
+WHOLE_BATCH_ROWS = 100_000
 
 
 def read_items(folder: Path, split: Split) -> pa.Table:
@@ -29,10 +30,12 @@ def read_items(folder: Path, split: Split) -> pa.Table:
 
 def read_questions(folder: Path, split: Split) -> pa.Table:
     """The QUESTIONS rows of `split` in canonical order. Raises InputError as `read_items`."""
-    return pa.Table.from_batches(iter_questions(folder, {split}), QUESTIONS).combine_chunks()
+    return pa.Table.from_batches(
+        iter_questions(folder, {split}, batch_rows=WHOLE_BATCH_ROWS), QUESTIONS
+    ).combine_chunks()
 
 
-def iter_questions(folder: Path, splits: set[Split], *, batch_rows: int = 20_000) -> Iterator[pa.RecordBatch]:
+def iter_questions(folder: Path, splits: set[Split], *, batch_rows: int = 1_000) -> Iterator[pa.RecordBatch]:
     """The QUESTIONS rows of `splits` in canonical order, at most `batch_rows` in memory at a time."""
     wanted = pa.concat_arrays([item_ids(read_items(folder, split)) for split in sorted(splits)])
     path = Path(folder) / QUESTIONS_FILE

@@ -14,7 +14,7 @@ from evaluator.release.images import StoredImage
 from evaluator.release.rows import HubRow
 from evaluator.release.schema import Split
 
-CACHE_KIB = 16_384
+CACHE_KIB = 4_096
 TABLES = """
 CREATE TABLE items (
     row INTEGER PRIMARY KEY, dataset TEXT, image_id TEXT, source TEXT, label TEXT, license TEXT, given TEXT,

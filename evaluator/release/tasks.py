@@ -62,8 +62,7 @@ def describe_dataset(name: str) -> DatasetInfo:
     """Title, taxonomy group and attribution of a dataset, without licences, which a release states itself."""
     known = _known()["datasets"].get(name)
     if known is None:
-        title = re.sub(r"[_\s]+", " ", name).strip()
-        return DatasetInfo(title=title[:1].upper() + title[1:], taxonomy=OTHER_TAXONOMY)
+        return DatasetInfo(title=_title_from_name(name), taxonomy=OTHER_TAXONOMY)
     return DatasetInfo(title=known["title"], taxonomy=known["taxonomy"], attribution=known["attribution"])
 
 
@@ -82,3 +81,9 @@ def scale_facet(microns_per_pixel: float | None) -> str | None:
 @cache
 def _known() -> dict[str, Any]:
     return json.loads(resources.files("evaluator.release").joinpath("data/datasets.json").read_text("utf-8"))
+
+
+def _title_from_name(name: str) -> str:
+    """`bccd_cells` reads "BCCD cells": a first word that cannot be pronounced is an abbreviation."""
+    first, *rest = re.split(r"[_\s]+", name.strip("_ ")) or [name]
+    return " ".join([first.upper() if not re.search("[aeiouy]", first) else first[:1].upper() + first[1:], *rest])

@@ -15,32 +15,42 @@ from evaluator.release.read import ITEMS_FILE, QUESTIONS_FILE
 from evaluator.release.schema import FACETS, ITEMS, KEY, QUESTIONS, Split
 from evaluator.release.staging import StagedItem
 
-BUFFERED_ROWS = 4_000
+PYTHON_ROWS = 250
+GROUP_ROWS = 8_000  # a multiple of PYTHON_ROWS
 
 
 class TableWriter:
-    """Appends rows to one Parquet file, holding at most BUFFERED_ROWS of them."""
+    """Appends rows to one Parquet file, holding at most GROUP_ROWS of them, nearly all as compact columns."""
 
     def __init__(self, sink: Any, schema: pa.Schema) -> None:
         self._writer = pq.ParquetWriter(sink, schema, compression="zstd")
         self._schema = schema
         self._rows: list[dict[str, Any]] = []
+        self._group: list[pa.RecordBatch] = []
         self.n_rows = 0
 
     def append(self, row: dict[str, Any]) -> None:
         self._rows.append(row)
         self.n_rows += 1
-        if len(self._rows) >= BUFFERED_ROWS:
-            self._flush()
+        if self.n_rows % PYTHON_ROWS == 0:
+            self._compact()
+        if self.n_rows % GROUP_ROWS == 0:
+            self._write_group()
 
     def close(self) -> None:
-        self._flush()
+        self._compact()
+        self._write_group()
         self._writer.close()
 
-    def _flush(self) -> None:
+    def _compact(self) -> None:
         if self._rows:
-            self._writer.write_table(pa.Table.from_pylist(self._rows, self._schema))
+            self._group.append(pa.RecordBatch.from_pylist(self._rows, self._schema))
             self._rows.clear()
+
+    def _write_group(self) -> None:
+        if self._group:
+            self._writer.write_table(pa.Table.from_batches(self._group))
+            self._group.clear()
 
 
 class ReleaseWriter:

@@ -16,7 +16,9 @@ FRACTIONS = st.sampled_from([
     {Split.DEV: 0.05, Split.TEST: 0.9, Split.SEALED: 0.05},
 ])  # fmt: skip
 ITEMS = st.lists(
-    st.tuples(st.sampled_from("AB"), st.integers(0, 25).map(str), st.sampled_from(["x", "y", None])), min_size=1, max_size=80
+    st.tuples(st.sampled_from("AB"), st.integers(0, 25).map(str), st.sampled_from(["x", "y", None])),
+    min_size=1,
+    max_size=80,
 )
 
 
