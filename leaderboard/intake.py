@@ -22,7 +22,7 @@ from leaderboard.uploads import Received
 PREDICTION_SUFFIXES = tuple(f".{kind}{packed}" for kind in ("jsonl", "csv", "parquet") for packed in ("", ".gz"))
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 MODEL_SLUG = re.compile(r"[a-z0-9]+(?:[_-]+[a-z0-9]+)*")
-INDEX_SUFFIX = ".safetensors.index.json"
+RESERVED_PREFIX = "baseline-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,9 @@ def problems_with(user: User, new: NewSubmission) -> Iterator[Problem]:
             code="model_name", field="model",
             message="Name the model with up to 80 lower-case letters, digits, '-' or '_', such as my-clip-b16.",
         )  # fmt: skip
+    if new.model.startswith(RESERVED_PREFIX):
+        message = f"Names that start with {RESERVED_PREFIX} are the server's own: choose another."
+        yield Problem(code="model_name", field="model", message=message)
     if not new.files:
         yield Problem(code="file_missing", field="file", message="Attach the file that you want to submit.")
     for file in new.files:
@@ -91,13 +94,10 @@ def _checkpoint_problems(new: NewSubmission) -> Iterator[Problem]:
         yield Problem(code="architecture_missing", field="architecture", message=message)
     else:
         yield from _raised(get_architecture, new.architecture)
-    weights = [file for file in new.files if not file.name.endswith(INDEX_SUFFIX)]
-    if len({file.name for file in new.files}) < len(new.files):
-        yield Problem(code="file_name_repeated", field="file", message="Two files have the same name.")
-    if len(weights) > 1 and len(weights) == len(new.files):
-        message = f"Several weights files need their index (*{INDEX_SUFFIX}) beside them."
-        yield Problem(code="index_missing", field="file", message=message)
-    for file in weights:
+    if len(new.files) > 1:
+        message = "Submit one .safetensors file: merge the shards of a checkpoint into one before."
+        yield Problem(code="one_file", field="file", message=message)
+    for file in new.files:
         if file.size and not file.too_large:
             yield from _raised(read_header, file.path)
 
@@ -120,11 +120,6 @@ def _raised(check: Callable[[Any], object], argument: Any) -> Iterator[Problem]:
         check(argument)
     except InputError as error:
         yield from error.problems
-
-
-def main_file(new: NewSubmission) -> Received:
-    """The only file, or the index of several."""
-    return next((file for file in new.files if file.name.endswith(INDEX_SUFFIX)), new.files[0])
 
 
 def digest(files: tuple[Received, ...]) -> str:

@@ -13,7 +13,8 @@ from leaderboard.states import EvaluationState, SubmissionState, TransitionRefus
 def publish(report: Report, *, by: User | None) -> Entry:
     """Put a report on the boards of its split; an older report of the same submission gives way to it.
 
-    `by` is None when the system renews an entry. Publishing twice returns the entry that stands. Raises TransitionRefused for a withdrawn submission.
+    `by` is None when the system renews an entry. Publishing twice returns the entry that stands. Raises
+    TransitionRefused for a withdrawn submission.
     """
     with transaction.atomic():
         submission = Submission.objects.select_for_update().get(pk=report.evaluation.submission_id)
@@ -27,8 +28,10 @@ def publish(report: Report, *, by: User | None) -> Entry:
             report=report, submission=submission, model=submission.model, release=submission.release,
             split=report.evaluation.split, published_at=Now(),
         )  # fmt: skip
-        states.record(submission=submission, evaluation=report.evaluation, to_state="published", actor=by and by.actor_id,
-                      note=f"{entry.split}: key {report.key_revision.number}, scorer {report.scorer}")  # fmt: skip
+        states.record(
+            submission=submission, evaluation=report.evaluation, to_state="published", actor=by and by.actor_id,
+            note=f"{entry.split}: key {report.key_revision.number}, scorer {report.scorer}",
+        )  # fmt: skip
         request_boards(submission.release, entry.split)
     entry.refresh_from_db()
     return entry

@@ -1,4 +1,4 @@
-"""Scoring again. In: stored answers; out: reports for the key and scorer in force, or the published numbers that differ.
+"""Scoring again. In: stored answers; out: reports by the key and scorer in force, or the numbers that differ.
 
 Needs no GPU and no weights: answers + key → report is a pure function.
 """
@@ -10,7 +10,7 @@ import numpy as np
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from evaluator.scoring import SCORER_VERSION, canonical_json
+from evaluator.scoring import SCORER_VERSION, canonical_json, report_digest
 from leaderboard import publication, storage
 from leaderboard.models import Entry, Evaluation, Release, Report
 from leaderboard.states import EvaluationState
@@ -63,7 +63,7 @@ def _differences(entry: Entry) -> Iterator[Difference]:
     scored = score.compute(report.evaluation, report.key_revision)
     if canonical_json(scored.report) != canonical_json(report.document):
         yield Difference(entry=entry, what="the report differs from its recomputation")
-    if score.digest(scored) != report.sha256:
+    if report_digest(scored.report) != report.sha256:
         yield Difference(entry=entry, what="the digest differs from that of the recomputed report")
     bits = storage.derived_folder(report) / score.CORRECT
     if not bits.exists() or not np.array_equal(np.load(bits), scored.correct, equal_nan=True):

@@ -11,6 +11,7 @@ from evaluator.errors import InputError
 from leaderboard import intake, outcomes, permissions, publication, quota, states, storage
 from leaderboard.intake import NewSubmission
 from leaderboard.models import Evaluation, Model, QueueSwitch, Submission, User
+from leaderboard.models.submissions import SubmissionKind
 from leaderboard.queue import Queue, dispatch
 from leaderboard.states import EvaluationState, SubmissionState, TransitionRefused
 
@@ -35,7 +36,7 @@ def submit(user: User, new: NewSubmission) -> Submission:
             submission = Submission.objects.create(
                 model=model or _create_model(user, new), owner=user, release=new.release, kind=new.kind,
                 split=new.split, architecture=new.architecture, base=_base(user, new), target=list(new.target),
-                publish=new.publish, idempotency_key=new.idempotency_key or None, file_name=intake.main_file(new).name,
+                publish=new.publish, idempotency_key=new.idempotency_key or None, file_name=new.files[0].name,
                 files=[{"name": file.name, "sha256": blob.sha256, "size": blob.size} for file, blob in stored],
                 file_sha256=intake.digest(new.files), file_size=sum(blob.size for _, blob in stored),
             )  # fmt: skip
@@ -80,7 +81,8 @@ def retry_evaluation(evaluation: Evaluation, *, by: User) -> Evaluation:
     ended = evaluation.state in (EvaluationState.FAILED, EvaluationState.CANCELLED)
     if not ended or evaluation.submission.state != SubmissionState.ACCEPTED:
         raise TransitionRefused(f"evaluation {evaluation.pk} is {evaluation.state}: only an ended one can be retried")
-    state = EvaluationState.ANSWERED if evaluation.answers_sha256 else EvaluationState.QUEUED
+    has_answers = evaluation.answers_sha256 or evaluation.submission.kind == SubmissionKind.BASELINE
+    state = EvaluationState.ANSWERED if has_answers else EvaluationState.QUEUED
     try:
         with transaction.atomic():
             again = Evaluation.objects.create(

@@ -3,18 +3,17 @@
 Knows no key: it sees weights, images and questions, and hands them to a sandboxed child.
 """
 
-import json
 import logging
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
+from evaluator.answering.embeddings import write_embeddings
 from evaluator.answers import write_answers
+from evaluator.encoders.choices import Device
 from evaluator.errors import EvaluationFailed
 from evaluator.release.schema import Split
 from evaluator.release.view import write_view
@@ -34,11 +33,13 @@ def run(claim: Claim, should_stop: Callable[[], bool]) -> None:
     evaluation = Evaluation.objects.select_related("submission__release").get(pk=claim.pk)
     submission, split = evaluation.submission, Split(evaluation.split)
     _refuse_weak_sandbox(split)
-    with storage.local_files(submission) as weights, storage.work_folder("view") as view:
+    with storage.local_files(submission) as weights, storage.work_folder("view") as folder:
+        view = folder / "release"
         write_view(storage.release_folder(submission.release), [split], view)
         job = AnswerJob(
-            release=view, split=split, weights=weights, architecture=submission.architecture,
-            device=settings.EVALUATION_DEVICE, timeout_s=settings.EVALUATION_TIMEOUT_S,
+            release=view, split=split, weights=weights, weights_sha256=submission.file_sha256,
+            architecture=submission.architecture, device=Device(settings.EVALUATION_DEVICE),
+            timeout_s=settings.EVALUATION_TIMEOUT_S,
         )  # fmt: skip
         answered = answer_in_child(job, Progress(claim), should_stop)
     _store(evaluation, claim, answered)
@@ -53,7 +54,7 @@ class Progress:
         self._written = 0.0
 
     def __call__(self, progress: dict[str, Any]) -> None:
-        stage, now = str(progress.get("stage", "")), time.monotonic()
+        stage, now = progress["stage"], time.monotonic()
         if stage == self._stage and now - self._written < PROGRESS_S:
             return
         try:
@@ -66,13 +67,14 @@ class Progress:
 
 
 def line(progress: dict[str, Any]) -> str:
-    """One line of the log, such as 'embedding images: 120 of 400, 85.3 images/s, 3 s left'."""
-    words = f"{progress.get('stage', 'working')}: {progress.get('done', 0)} of {progress.get('total', 0)}"
-    if progress.get("images_per_s"):
+    """One line of the log, such as 'embed images (step 3 of 4): 120 of 400, 85.3 images/s, 3 s left'."""
+    words = f"{progress['stage']} (step {progress['step']} of {progress['steps']}): "
+    words += f"{progress['done']:,} of {progress['total']:,}"
+    if progress["images_per_s"] is not None:
         words += f", {progress['images_per_s']:.1f} images/s"
-    if progress.get("eta_s") is not None:
+    if progress["eta_s"] is not None:
         words += f", {progress['eta_s']:.0f} s left"
-    return words[:500]
+    return words
 
 
 def _refuse_weak_sandbox(split: Split) -> None:
@@ -89,18 +91,12 @@ def _store(evaluation: Evaluation, claim: Claim, answered: ChildAnswers) -> None
     with storage.work_folder("answers") as folder:
         write_answers(answered.answers, folder / "answers.parquet")
         answers = storage.put_file(folder / "answers.parquet")
-        embeddings = _store_embeddings(answered, folder / "embeddings.npz")
-    storage.put_bytes(json.dumps(answered.run, sort_keys=True).encode())
+        write_embeddings(answered.embeddings, folder / "embeddings.npz")
+        embeddings = storage.put_file(folder / "embeddings.npz")
     with transaction.atomic():
         states.advance_evaluation(
             evaluation, EvaluationState.ANSWERED, held_token=claim.token, attempts=0, run=answered.run,
-            protocol=answered.run["protocol"], answers_sha256=answers.sha256, embeddings_sha256=embeddings, progress={},
+            protocol=answered.run["protocol"], answers_sha256=answers.sha256, embeddings_sha256=embeddings.sha256,
+            progress={},
         )  # fmt: skip
         dispatch.ring(Queue.SCORE)
-
-
-def _store_embeddings(answered: ChildAnswers, path: Path) -> str:
-    if not answered.embeddings:
-        return ""
-    np.savez(path, **answered.embeddings)
-    return storage.put_file(path).sha256

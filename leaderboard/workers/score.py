@@ -3,7 +3,6 @@
 Reads KEY_ROOT; never weights, never a submitted file other than parsed answers.
 """
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +14,11 @@ from evaluator.answers import read_answers
 from evaluator.release.key import read_key
 from evaluator.release.read import read_info, read_questions
 from evaluator.release.schema import Split
-from evaluator.scoring import SCORER_VERSION, Scored, canonical_json
+from evaluator.scoring import SCORER_VERSION, Scored, report_digest
 from evaluator.scoring import score as score_answers
+from evaluator.scoring.baselines import score_chance
 from leaderboard import publication, states, storage
+from leaderboard.baselines import Baseline
 from leaderboard.models import Evaluation, KeyRevision, Report
 from leaderboard.queue.claims import Claim
 from leaderboard.states import EvaluationState
@@ -43,13 +44,15 @@ def compute(evaluation: Evaluation, revision: KeyRevision) -> Scored:
     """The scores of stored answers under one key revision: a pure function of what is stored."""
     release, split = evaluation.submission.release, Split(evaluation.split)
     folder = storage.release_folder(release)
-    with storage.local_path(evaluation.answers_sha256) as path:
-        answers = read_answers(path)
-    return score_answers(
+    asked = (
         read_info(folder), split, read_questions(folder, split),
-        read_key(storage.key_folder(release, revision.number), split), answers,
-        protocol=evaluation.protocol, key_revision=revision.number,
+        read_key(storage.key_folder(release, revision.number), split),
     )  # fmt: skip
+    how = {"protocol": evaluation.protocol, "key_revision": revision.number}
+    if evaluation.run.get("baseline") == Baseline.CHANCE:
+        return score_chance(*asked, **how)
+    with storage.local_path(evaluation.answers_sha256) as path:
+        return score_answers(*asked, read_answers(path), **how)
 
 
 def store(evaluation: Evaluation, revision: KeyRevision, scored: Scored) -> Report:
@@ -59,16 +62,11 @@ def store(evaluation: Evaluation, revision: KeyRevision, scored: Scored) -> Repo
     """
     report, created = Report.objects.get_or_create(
         evaluation=evaluation, key_revision=revision, scorer=SCORER_VERSION,
-        defaults={"document": scored.report, "sha256": digest(scored)},
+        defaults={"document": scored.report, "sha256": report_digest(scored.report)},
     )  # fmt: skip
     if created:
         _write_derived(storage.derived_folder(report), scored)
     return report
-
-
-def digest(scored: Scored) -> str:
-    """SHA-256 of the report's canonical bytes."""
-    return hashlib.sha256(canonical_json(scored.report)).hexdigest()
 
 
 def _write_derived(folder: Path, scored: Scored) -> None:

@@ -4,12 +4,14 @@ Sees the file, and of the release ids and options; never a hidden key. Weights a
 """
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from django.db import transaction
 
 from evaluator.answers import Protocol, write_answers
-from evaluator.predictions import check_file
+from evaluator.predictions.check import check_file
+from evaluator.release.schema import Split
 from evaluator.sandbox import validate_in_child
 from leaderboard import states, storage
 from leaderboard.models import Evaluation, Submission
@@ -43,11 +45,11 @@ def _check_checkpoint(submission: Submission) -> tuple[dict[str, Any], list[Eval
 def _check_predictions(submission: Submission) -> tuple[dict[str, Any], list[Evaluation]]:
     """The answers of a predictions file are stored at once: its evaluation is born answered."""
     with storage.local_files(submission) as path, storage.work_folder("answers") as folder:
-        checked = check_file(path, storage.release_folder(submission.release), submission.split)
+        checked = check_file(path, storage.release_folder(submission.release), Split(submission.split))
         write_answers(checked.answers, folder / "answers.parquet")
         answers = storage.put_file(folder / "answers.parquet")
     evaluation = Evaluation(
         submission=submission, split=submission.split, state=EvaluationState.ANSWERED,
         protocol=Protocol.SELF_REPORTED, answers_sha256=answers.sha256,
     )  # fmt: skip
-    return checked.facts, [evaluation]
+    return asdict(checked.facts), [evaluation]
