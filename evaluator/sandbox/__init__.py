@@ -1,4 +1,4 @@
-"""Strangers' weights are read and run in a fresh process that sees one job and nothing else. Parent side, torch-free."""
+"""Strangers' weights are read and run in a fresh process that sees one job and nothing else. No torch here."""
 
 from evaluator.sandbox.jobs import AnswerJob, ChildAnswers
 from evaluator.sandbox.level import SandboxLevel, sandbox_level

@@ -1,4 +1,4 @@
-"""Messages of a child to its parent over one pipe: a kind, a length, bytes. The reader caps each kind and trusts nothing."""
+"""Messages of a child to its parent over one pipe: a kind, a length, bytes. The reader trusts nothing."""
 
 import json
 import struct
@@ -43,7 +43,7 @@ def write_json(pipe: BinaryIO, kind: Kind, content: Mapping[str, Any]) -> None:
 
 
 class FrameReader:
-    """Parent side: takes bytes as they come, gives whole messages. `caps`: the most bytes one message of a kind may have.
+    """Parent side: takes bytes as they come, gives whole messages. `caps`: the most bytes of one message, by kind.
 
     Every kind but PROGRESS may come once, so all that a child can make the parent hold is the sum of the caps.
     """

@@ -1,4 +1,4 @@
-"""Starts a child for one job and checks what it sends. In: a job; out: facts or answers. Never touches tensors or keys."""
+"""Starts a child for one job and checks what it sends. In: a job; out: facts or answers. Touches no tensor, no key."""
 
 import io
 import sys
