@@ -19,7 +19,7 @@ class SourceSums:
 
 
 def mark(index: KeyIndex, chosen: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(n,) 1 right, 0 wrong, NaN not asked. chosen: (n,) the option chosen, −1 = none (never right), NaN = not asked."""
+    """(n,) 1 right, 0 wrong, NaN not asked. chosen: (n,) the option, −1 = none (never right), NaN = not asked."""
     right = np.where((chosen == index.answer) & (chosen >= 0), 1.0, 0.0)
     return np.where(np.isnan(chosen), np.nan, right).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Rank intervals from shared replicates. In: scores and (B, N) replicates; out: who is significantly better than whom."""
+"""Rank intervals from shared replicates. In: scores and (B, N) replicates; out: who is significantly better."""
 
 from dataclasses import dataclass
 
