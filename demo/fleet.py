@@ -79,7 +79,7 @@ def stop_marked(folder: Path, *, but: int) -> int:
     """Ask the topmost processes to end, wait, kill what is left; returns how many were killed."""
     found = marked(folder, but=but)
     ids = {process.pid for process in found}
-    _each(found, lambda process: process.ppid() in ids or process.terminate())
+    _each([process for process in found if _parent(process) not in ids], psutil.Process.terminate)
     deadline = time.monotonic() + PATIENCE_S
     while marked(folder, but=but) and time.monotonic() < deadline:
         time.sleep(POLL_S)
@@ -88,6 +88,12 @@ def stop_marked(folder: Path, *, but: int) -> int:
         _each(left, psutil.Process.kill)
         time.sleep(POLL_S)
     return len(killed)
+
+
+def _parent(process: psutil.Process) -> int | None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.ppid()
+    return None
 
 
 def _each(processes: Sequence[psutil.Process], act: Callable[[psutil.Process], object]) -> None:

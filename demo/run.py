@@ -171,8 +171,8 @@ def _import(wish: Wish, ships: fleet.Fleet, stop: threading.Event) -> None:
             draft.rename(folder)
     print(f"importing {folder} …", flush=True)
     sources = [word for rule in wish.sources for word in ("--source", rule)]
-    command = ["manage.py", "import_release", folder, "--slug", wish.slug, "--name", name, *sources]
-    print(_run(command, ships, stop), end="", flush=True)
+    options = ["--slug", wish.slug, "--name", name, *sources]
+    print(_run(["manage.py", "import_release", folder, *options], ships, stop), end="", flush=True)
 
 
 def _run(arguments: list[str | Path], ships: fleet.Fleet, stop: threading.Event) -> str:

@@ -44,7 +44,19 @@ def start(services: Services) -> None:
     _configure(services)
     _forget_crash(services)
     options = f"-c config_file={_quote_word(services.root / 'postgresql.conf')}"
-    command = [programs.pg_ctl, "start", "-w", "-t", str(START_S), "-D", data, "-l", log, "-o", options]
+    command: list[str | Path] = [
+        programs.pg_ctl,
+        "start",
+        "-w",
+        "-t",
+        str(START_S),
+        "-D",
+        data,
+        "-l",
+        log,
+        "-o",
+        options,
+    ]
     launch(command, services.account, cwd=data.parent, log=log)
     _make_database(services)
 
@@ -73,8 +85,8 @@ def _make_cluster(services: Services, programs: Binaries) -> None:
         given.flush()
         os.chown(given.name, services.account.uid, services.account.gid)
         locale = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
-        command = [programs.initdb, "-D", draft, "-U", USER, "--auth=scram-sha-256", f"--pwfile={given.name}", *locale]
-        launch(command, services.account, cwd=home, log=log)
+        access = ["-U", USER, "--auth=scram-sha-256", f"--pwfile={given.name}"]
+        launch([programs.initdb, "-D", draft, *access, *locale], services.account, cwd=home, log=log)
     draft.rename(home / "data")
 
 
