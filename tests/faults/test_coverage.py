@@ -8,6 +8,6 @@ RUNS = 2_000
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("cell", cells(), ids=str)
+@pytest.mark.parametrize("cell", list(cells()), ids=str)
 def test_a_95_percent_interval_holds_the_truth_as_often_as_promised(cell: Cell) -> None:
     assert coverage(cell, RUNS, seed=20_000) >= cell.least_coverage

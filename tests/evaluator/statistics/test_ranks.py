@@ -1,5 +1,7 @@
 """Rank intervals against a slow definition, and their simultaneous coverage."""
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,7 +27,9 @@ def slow_ranks(scores: list[float], replicates: np.ndarray) -> list[tuple[int, i
     ]  # fmt: skip
 
 
-def simulated(seed: int, truth: list[float], n_items: int = 400, n_replicates: int = 500):
+def simulated(
+    seed: int, truth: list[float], n_items: int = 400, n_replicates: int = 500
+) -> tuple[np.ndarray, np.ndarray]:
     """Scores of entries on the same items, and replicates drawn with the same weights for all of them."""
     rng = np.random.default_rng(seed)
     right = (rng.random((n_items, 1)) * 0.5 + rng.random((n_items, len(truth))) * 0.5) < np.array(truth)
@@ -43,7 +47,7 @@ def test_equals_the_definition(seed: int, truth: list[float]) -> None:
 
 @given(st.integers(0, 10_000), st.randoms())
 @settings(max_examples=20, deadline=None)
-def test_order_of_entries_does_not_matter(seed: int, random) -> None:
+def test_order_of_entries_does_not_matter(seed: int, random: Random) -> None:
     scores, replicates = simulated(seed, [0.3, 0.4, 0.5, 0.52, 0.7], n_items=80, n_replicates=80)
     order = random.sample(range(5), 5)
     found, moved = rank(scores, replicates), rank(scores[order], replicates[:, order])

@@ -1,6 +1,7 @@
 """Clustered Wilson intervals against their definition written as loops, and against what they must reduce to."""
 
 import math
+from random import Random
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def test_equals_the_definition(sources: list[tuple[int, int]]) -> None:
 
 
 @given(SOURCES, st.randoms())
-def test_order_of_sources_does_not_matter(sources: list[tuple[int, int]], random) -> None:
+def test_order_of_sources_does_not_matter(sources: list[tuple[int, int]], random: Random) -> None:
     shuffled = random.sample(sources, len(sources))
     assert interval(shuffled) == pytest.approx(interval(sources), abs=1e-12)
 
