@@ -18,7 +18,7 @@ from evaluator.predictions.replies import parse_reply
 from evaluator.release.read import item_ids
 from evaluator.release.schema import Split
 
-INTEGER = r"^[+-]?[0-9]{1,9}$"
+INTEGER = r"^-?[0-9]{1,18}$"  # what 64 bits hold; longer ones are no option either
 SHOWN_CHARACTERS = 80
 NO_ROW = 0
 

@@ -19,7 +19,7 @@ def parse_reply(reply: str, options: Sequence[str]) -> int | None:
     if single := LETTER.fullmatch(text):
         index = ascii_uppercase.index(single[1].upper())
         return index if index < len(options) else None
-    named = [index for index, lettered in enumerate(letter_options(options)) if _stands_in(lettered, text)]
+    named = [index for index, lettered in enumerate(letter_options(options)) if _stands_in(lettered, reply)]
     return named[0] if len(named) == 1 else None
 
 
