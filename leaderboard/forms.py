@@ -4,8 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
-from django.core.files.uploadedfile import UploadedFile
 
 from evaluator.encoders.registry import list_architectures
 from evaluator.errors import InputError
@@ -18,22 +16,6 @@ from leaderboard.numbers import large
 from leaderboard.uploads import received
 
 TOKEN_LIVES = {"30": "30 days", "90": "90 days", "365": "1 year"}
-
-
-class ManyFiles(forms.FileInput):
-    """An input that takes several files: shards with their index."""
-
-    allow_multiple_selected = True
-
-
-class FilesField(forms.FileField):
-    """All files of one input."""
-
-    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
-        files = data if isinstance(data, list) else [data] if data else []
-        if not files:
-            raise ValidationError("Choose the file that you want to submit.", code="file_missing")
-        return files
 
 
 class SubmitForm(forms.Form):
@@ -70,7 +52,7 @@ class SubmitForm(forms.Form):
         values = self.cleaned_data
         return NewSubmission(
             release=values["release"], model=values["model"], kind=self.kind, publish=values["publish"],
-            files=tuple(received(upload) for upload in values["file"]), split=values.get("split", ""),
+            files=(received(values["file"]),), split=values.get("split", ""),
             architecture=values.get("architecture", ""), base=values.get("base", ""),
         )  # fmt: skip
 
@@ -95,9 +77,9 @@ class CheckpointForm(SubmitForm):
     base = forms.CharField(
         required=False, max_length=80, label="Fine-tuned from (optional)", help_text="The short name of the base model."
     )
-    file = FilesField(
-        widget=ManyFiles, label="Weights",
-        help_text="One .safetensors file, or all shards with their .safetensors.index.json. "
+    file = forms.FileField(
+        label="Weights", allow_empty_file=True,
+        help_text="One .safetensors file. "
         "Convert other formats on your own machine: python -m evaluator convert CKPT.pt --out FILE.safetensors",
     )  # fmt: skip
     field_order = ("release", "model", "architecture", "file", "base", "publish")
@@ -122,8 +104,9 @@ class PredictionsForm(SubmitForm):
         choices=[(Split.TEST.value, "test: hidden key"), (Split.DEV.value, "dev: public key, for trying out")],
         help_text="The split whose question pack you answered.",
     )
-    file = FilesField(
+    file = forms.FileField(
         label="Prediction file",
+        allow_empty_file=True,
         help_text="JSONL, CSV or Parquet (also .gz), with the columns dataset, image_id, question, option. "
         "Every question of the split needs an answer; null means abstained.",
     )

@@ -25,6 +25,7 @@ WORK_ROOT = env.folder("WORK_ROOT", DATA_ROOT / "work")  # scratch space of work
 
 SECRET_KEY = env.secret_key(DATA_ROOT / "secret_key", may_generate=not PRODUCTION)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or ([] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]"])
+CSRF_FAILURE_VIEW = "leaderboard.pages.errors.csrf_failure"
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 SITE_NAME = env.text("SITE_NAME", "µ-Bench Leaderboard")
 
@@ -175,10 +176,25 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.LimitOffsetPagination",
     "PAGE_SIZE": 100,
+    "EXCEPTION_HANDLER": "leaderboard.api.errors.answer_error",
+    "DEFAULT_THROTTLE_CLASSES": [
+        "rest_framework.throttling.AnonRateThrottle",
+        "rest_framework.throttling.UserRateThrottle",
+    ],
+    "DEFAULT_THROTTLE_RATES": {
+        "anon": env.text("API_RATE_ANONYMOUS", "240/min"),
+        "user": env.text("API_RATE_USER", "1200/min"),
+    },
+    "NUM_PROXIES": 1 if env.flag("TRUST_PROXY", False) else 0,
 }
 KNOX_TOKEN_MODEL = "knox.AuthToken"  # named, because a table of ours refers to it
 REST_KNOX = {"TOKEN_TTL": timedelta(days=365), "AUTO_REFRESH": False}
-SPECTACULAR_SETTINGS = {"TITLE": "µ-Bench Leaderboard", "VERSION": "1", "SERVE_INCLUDE_SCHEMA": False}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "µ-Bench Leaderboard",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {"SubmissionKindEnum": "leaderboard.models.submissions.SubmissionKind"},
+}
 
 # --- hardening -------------------------------------------------------------------------------------------------------
 CONTENT_SECURITY_POLICY = {

@@ -1,5 +1,24 @@
 """Addresses of the JSON API under /api/v1/."""
 
-from django.urls import URLPattern
+from django.urls import path, re_path
+from drf_spectacular.views import SpectacularAPIView
 
-urlpatterns: list[URLPattern] = []
+from leaderboard.api import models, releases, submissions
+from leaderboard.api.errors import UnknownAddress
+
+urlpatterns = [
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("releases/", releases.ReleasesView.as_view(), name="api-releases"),
+    path("releases/<slug:release>/", releases.ReleaseView.as_view(), name="api-release"),
+    path("releases/<slug:release>/packs/<str:split>.zip", releases.PackView.as_view(), name="api-pack"),
+    path("releases/<slug:release>/boards/", releases.BoardsView.as_view(), name="api-boards"),
+    path("releases/<slug:release>/boards/<slug:board>/", releases.BoardView.as_view(), name="api-board"),
+    path("models/", models.ModelsView.as_view(), name="api-models"),
+    path("models/<slug:slug>/", models.ModelView.as_view(), name="api-model"),
+    path("submissions/", submissions.SubmissionsView.as_view(), name="api-submissions"),
+    path("submissions/<uuid:pk>/", submissions.SubmissionView.as_view(), name="api-submission"),
+    path("submissions/<uuid:pk>/publish/", submissions.PublishView.as_view(), name="api-publish"),
+    path("submissions/<uuid:pk>/withdraw/", submissions.WithdrawView.as_view(), name="api-withdraw"),
+    path("submissions/<uuid:pk>/cancel/", submissions.CancelView.as_view(), name="api-cancel"),
+    re_path("", UnknownAddress.as_view(), name="api-unknown"),
+]

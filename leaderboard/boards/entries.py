@@ -1,11 +1,14 @@
 """The entries that stand on a split's boards: one per model, its author's choice, else the latest."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Q
 
+from evaluator.answers import Protocol
 from evaluator.release.schema import Split
+from evaluator.sandbox import SandboxLevel
 from leaderboard.models import Entry, Model, Release
 from leaderboard.models.submissions import SubmissionKind
 
@@ -23,7 +26,7 @@ class LiveEntry:
     n_submissions: int
     kind: str
     protocol: str
-    sandbox: str
+    weak_sandbox: bool
 
     @property
     def verified(self) -> bool:
@@ -34,8 +37,16 @@ class LiveEntry:
 FIELDS = {
     "report_id": "report_id", "report_scorer": "report__scorer", "key_revision_id": "report__key_revision_id",
     "model": "model__slug", "name": "model__name", "kind": "submission__kind",
-    "protocol": "report__evaluation__protocol", "sandbox": "report__evaluation__run__sandbox",
+    "protocol": "report__evaluation__protocol",
 }  # fmt: skip
+WEAK = SandboxLevel.WEAK.value
+SANDBOX = "report__evaluation__run__sandbox"
+CAPTION = 1  # the wording that is ranked where captions were answered
+
+
+def headline_variant(protocol: str, answered: Collection[str]) -> int | None:
+    """The wording that boards rank by. `answered`: the names of the variants that have answers ("None", "0", "1")."""
+    return CAPTION if protocol == Protocol.CAPTIONS or "None" not in answered else None
 
 
 def live_entries(release: Release, split: Split) -> list[LiveEntry]:
@@ -43,7 +54,7 @@ def live_entries(release: Release, split: Split) -> list[LiveEntry]:
     rows = (
         Entry.objects.filter(release=release, split=split, superseded_at=None)
         .order_by("published_at", "pk")
-        .values("model_id", "submission_id", "model__shown_submission_id", *FIELDS.values())
+        .values("model_id", "submission_id", "model__shown_submission_id", SANDBOX, *FIELDS.values())
     )
     chosen: dict[int, dict[str, Any]] = {}
     for row in rows:  # later ones replace earlier ones, unless the author chose the earlier
@@ -53,8 +64,8 @@ def live_entries(release: Release, split: Split) -> list[LiveEntry]:
     counts = _submission_counts(release, list(chosen))
     entries = [
         LiveEntry(
-            **{name: row[path] for name, path in FIELDS.items() if name != "sandbox"},
-            sandbox=row["report__evaluation__run__sandbox"] or "",
+            **{name: row[path] for name, path in FIELDS.items()},
+            weak_sandbox=row[SANDBOX] == WEAK,
             submission=str(row["submission_id"]),
             n_submissions=counts[pk],
         )

@@ -40,6 +40,7 @@ class Row:
     high: float | None
     n_questions: int
     cells: list[list[Any]]  # per column: [score, low, high, n_questions]; null scores where nothing was measured
+    beside: list[Any] | None = None  # coarse macro [score, low, high] where facets make fine macro the score
     reason: str = ""  # why it stands unranked
     html: str = ""  # its table cells, rendered once
 

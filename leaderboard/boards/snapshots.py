@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from evaluator.release.schema import Split
 from leaderboard.boards import compute
 from leaderboard.boards.entries import LiveEntry, live_entries
-from leaderboard.boards.names import AGGREGATES
+from leaderboard.boards.names import AGGREGATE_TITLES
 from leaderboard.boards.rows import Board
 from leaderboard.boards.view import View
 from leaderboard.models import BoardSnapshot, Release
@@ -44,14 +44,14 @@ def refresh(release: Release, split: str) -> None:
     found = Split(split)
     entries = live_entries(release, found)
     basis = _basis(release, entries)
-    index = compute.open_index(release, found, entries)
+    opened = compute.open_split(release, found, entries)
     for board in board_names(release, found):
-        _store(release, found, board, "", basis, compute.compute(index, board, {}))
+        _store(release, found, board, "", basis, compute.compute(opened, board, {}))
 
 
 def board_names(release: Release, split: Split) -> list[str]:
     """Every board of a split: the aggregates, then its tasks."""
-    return [*AGGREGATES, *(task["slug"] for task in release.summary[split]["tasks"])]
+    return [*AGGREGATE_TITLES, *(task["slug"] for task in release.summary[split]["tasks"])]
 
 
 def _build_one(release: Release, split: Split, board: str, facets: dict[str, tuple[str, ...]], query: str) -> Board:
@@ -64,7 +64,7 @@ def _build_one(release: Release, split: Split, board: str, facets: dict[str, tup
         made = BoardSnapshot.objects.filter(release=release, split=split, board=board, facets=query, basis=basis)
         if stored := made.first():
             return Board.from_json(stored.content)
-        found = compute.compute(compute.open_index(release, split, entries), board, facets)
+        found = compute.compute(compute.open_split(release, split, entries), board, facets)
         _store(release, split, board, query, basis, found)
         _forget_oldest(release, split)
     return found

@@ -15,7 +15,7 @@ from evaluator.release.info import info_from_json
 from leaderboard import permissions
 from leaderboard.boards import export, snapshots
 from leaderboard.boards.marks import LEGEND
-from leaderboard.boards.names import AGGREGATES, FACET_TITLES, title
+from leaderboard.boards.names import AGGREGATE_TITLES, FACET_TITLES, board_title
 from leaderboard.boards.rows import Board, Row
 from leaderboard.boards.view import View, hidden_because, read_view, shown_rows
 from leaderboard.models import Model, Release
@@ -56,11 +56,11 @@ def board(request: HttpRequest, release: str, board: str) -> HttpResponse:
     return render(request, "boards/board.html", context)
 
 
-def heading(board_title: str, view: View) -> str:
+def heading(title: str, view: View) -> str:
     """'Fluorescence microscopy · Overall': the facets chosen, then the board."""
     values = [value for values in view.facets.values() for value in values]
     words = [", ".join(values)] if values else []
-    return " · ".join([*(word[:1].upper() + word[1:] for word in words), board_title])
+    return " · ".join([*(word[:1].upper() + word[1:] for word in words), title])
 
 
 def _csv(release: Release, board: str, view: View, table: Board, rows: list[Row]) -> HttpResponse:
@@ -145,12 +145,12 @@ def _missing(table: Board, view: View) -> dict[str, Any]:
 
 
 def _tabs(release: Release, board: str, view: View, info: Any) -> dict[str, Any]:
-    names = [name.value for name in AGGREGATES]
+    names = list(AGGREGATE_TITLES)
     if board not in names:
         names.append(board)
     boards = [
         {
-            "name": title(name, info),
+            "name": board_title(name, info),
             "url": f"{reverse('board', args=[release.slug, name])}?{view.query(sort='rank', descending=False)}",
             "here": name == board,
         }

@@ -1,5 +1,31 @@
 """Addresses of the pages."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from leaderboard.pages import account, boards, home, models, organise, releases, submissions
+
+urlpatterns = [
+    path("", home.home, name="home"),
+    path("rules/", home.rules, name="rules"),
+    path("colours/<str:choice>/", home.theme, name="theme"),
+    path("releases/<slug:release>/", releases.release, name="release"),
+    path("releases/<slug:release>/packs/<str:split>.zip", releases.pack, name="pack"),
+    path("releases/<slug:release>/<slug:board>/", boards.board, name="board"),
+    path("models/", models.models, name="models"),
+    path("models/<slug:slug>/", models.model, name="model"),
+    path("models/<slug:slug>/edit/", models.edit, name="model-edit"),
+    path("submit/", submissions.submit, name="submit"),
+    path("submissions/<uuid:pk>/", submissions.submission, name="submission"),
+    path("submissions/<uuid:pk>/live/", submissions.live, name="submission-live"),
+    path("submissions/<uuid:pk>/problems.csv", submissions.problems, name="submission-problems"),
+    path("submissions/<uuid:pk>/publish/", submissions.publish, name="submission-publish"),
+    path("submissions/<uuid:pk>/withdraw/", submissions.withdraw, name="submission-withdraw"),
+    path("submissions/<uuid:pk>/cancel/", submissions.cancel, name="submission-cancel"),
+    path("account/", account.account, name="account"),
+    path("account/tokens/", account.tokens_page, name="tokens"),
+    path("account/tokens/<int:pk>/revoke/", account.revoke, name="token-revoke"),
+    path("organise/", organise.organise, name="organise"),
+    path("organise/queues/<str:queue>/<str:act>/", organise.switch, name="organise-queue"),
+    path("organise/evaluations/<uuid:pk>/cancel/", organise.cancel, name="organise-cancel"),
+    path("organise/evaluations/<uuid:pk>/retry/", organise.retry, name="organise-retry"),
+]

@@ -9,6 +9,7 @@ from django.utils.safestring import SafeString
 
 from leaderboard import numbers
 from leaderboard.boards import render
+from leaderboard.pages import states
 
 register = template.Library()
 register.filter("percent", numbers.percent)
@@ -16,7 +17,22 @@ register.filter("count", numbers.count)
 register.filter("large", numbers.large)
 register.filter("bytes", numbers.size)
 register.filter("duration", numbers.duration)
+register.filter("tone", states.tone)
 register.filter("rank_interval", render.rank_interval)
+
+
+@register.filter
+def fact(value: object) -> str:
+    """A fact that validation established, as words."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return numbers.count(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {fact(inner)}" for name, inner in value.items()) or numbers.MISSING
+    if isinstance(value, list):
+        return ", ".join(fact(inner) for inner in value) or "none"
+    return str(value)
 
 
 @register.filter

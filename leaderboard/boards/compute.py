@@ -1,0 +1,158 @@
+"""Computing a board. In: live entries and the key material beside the keys; out: a Board with rendered rows.
+
+The mathematics is evaluator.scoring.boards; here files are opened and standings become rows.
+"""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from evaluator.release.info import info_from_json
+from evaluator.release.key import read_key
+from evaluator.release.read import read_info, read_questions
+from evaluator.release.schema import ReleaseInfo, Split
+from evaluator.release.tasks import task_title
+from evaluator.scoring import SCORER_VERSION
+from evaluator.scoring.boards import BoardEntry, BoardResult, Standing, compute_board
+from evaluator.scoring.index import KeyIndex, build_index
+from evaluator.statistics.wilson import FEW_SOURCES, Estimate
+from leaderboard import storage
+from leaderboard.baselines import Baseline
+from leaderboard.boards.entries import LiveEntry, headline_variant
+from leaderboard.boards.names import board_title, metric_words
+from leaderboard.boards.render import with_html
+from leaderboard.boards.rows import Board, Column, Row
+from leaderboard.intake import RESERVED_PREFIX
+from leaderboard.models import Release
+from leaderboard.models.submissions import SubmissionKind
+from leaderboard.workers.score import CORRECT, REPLICATES
+
+DECIMALS = 6
+WITHHELD = (
+    "The images chosen come from fewer than 10 sources of a hidden split, so their number is shown and their scores "
+    "are not."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenSplit:
+    """A split with its key index, and its live entries with their marks in the same order."""
+
+    release: Release
+    split: Split
+    info: ReleaseInfo
+    index: KeyIndex
+    entries: list[LiveEntry]
+    marks: list[BoardEntry]
+
+
+def open_split(release: Release, split: Split, entries: list[LiveEntry]) -> OpenSplit:
+    """Open what the boards of a split are computed from. Reads KEY_ROOT."""
+    info = info_from_json(release.info)
+    index = _index(release.slug, info.hash, split, release.key_revision.number)
+    marks = [_marks(release, entry) for entry in entries]
+    return OpenSplit(release=release, split=split, info=info, index=index, entries=entries, marks=marks)
+
+
+def compute(opened: OpenSplit, board: str, facets: dict[str, tuple[str, ...]]) -> Board:
+    """The board, ranked rows first, then what stands unranked. Raises KeyError for an unknown board or facet."""
+    hidden = not opened.split.key_is_public
+    result = compute_board(opened.index, board, opened.marks, facets, hidden=hidden)
+    columns = [_column(opened, slug, facets) for slug in result.tasks]
+    many = len(columns) > 1
+    rows = _ranked([_row(opened, entry, standing, many=many)
+                    for entry, standing in zip(opened.entries, result.standings, strict=True)])  # fmt: skip
+    return Board(
+        title=board_title(board, opened.info), metric=metric_words(result.metric), n_tasks=_n_scored(result, columns),
+        n_questions=result.n_questions, n_sources=result.n_sources,
+        resolvable_difference=_rounded(result.resolvable_difference), chance=_reference(rows, Baseline.CHANCE),
+        majority=_reference(rows, Baseline.MAJORITY), columns=columns if many else [],
+        rows=[with_html(row) for row in rows], notes=[WITHHELD] if result.withheld else [],
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=4)
+def _index(slug: str, release_hash: str, split: Split, revision: int) -> KeyIndex:
+    """Shared by all boards of a split; another key revision or release content has another index."""
+    release = Release(slug=slug)
+    folder = storage.release_folder(release)
+    key = read_key(storage.key_folder(release, revision), split)
+    return build_index(read_info(folder), split, read_questions(folder, split), key)
+
+
+def _marks(release: Release, entry: LiveEntry) -> BoardEntry:
+    """The entry's correctness bits and the replicates of its headline wording."""
+    folder = storage.derived_path(release, entry.report_id)
+    with np.load(folder / REPLICATES) as stored:
+        variant = headline_variant(entry.protocol, set(stored.files))
+        replicates = stored[str(variant)]
+    return BoardEntry(
+        correct=np.load(folder / CORRECT, mmap_mode="r"), variant=variant, replicates=replicates,
+        ranked=entry.kind != SubmissionKind.BASELINE,
+    )  # fmt: skip
+
+
+def _column(opened: OpenSplit, slug: str, facets: dict[str, tuple[str, ...]]) -> Column:
+    index = opened.index
+    code = next(i for i, task in enumerate(index.tasks) if task.slug == slug)
+    rows = index.rows_in(facets) & (index.task == code)
+    n_sources = len(np.unique(index.source[rows]))
+    return Column(
+        slug=slug, title=task_title(slug, opened.info.datasets), group=str(index.tasks[code].group),
+        n_questions=len(np.unique(index.item[rows])), n_sources=n_sources, few=n_sources < FEW_SOURCES,
+    )  # fmt: skip
+
+
+def _row(opened: OpenSplit, entry: LiveEntry, standing: Standing, *, many: bool) -> Row:
+    stale = entry.key_revision_id != opened.release.key_revision_id or entry.report_scorer != SCORER_VERSION
+    return Row(
+        model=entry.model, name=entry.name, submission=entry.submission, submissions=entry.n_submissions,
+        kind=entry.kind, verified=entry.verified, protocol=entry.protocol, stale=stale,
+        weak_sandbox=entry.weak_sandbox, rank=None, rank_low=standing.rank_low, rank_high=standing.rank_high,
+        group=standing.group, **_interval(standing.score), n_questions=standing.score.n_questions,
+        cells=[_cell(cell) for cell in standing.cells] if many else [], reason=_reason(opened.info, standing),
+        beside=_cell(standing.beside)[:3] if standing.beside else None,
+    )  # fmt: skip
+
+
+def _ranked(rows: list[Row]) -> list[Row]:
+    """Rows with their ordinal rank (equal scores share one), best first; unranked ones after, baselines last."""
+    scores = [row.score for row in rows if row.rank_low is not None and row.score is not None]
+    placed = [
+        replace(row, rank=1 + sum(score > row.score for score in scores)) if row.rank_low is not None else row
+        for row in rows
+    ]
+    return sorted(placed, key=lambda row: (row.rank is None, row.kind == SubmissionKind.BASELINE, -(row.score or 0.0)))
+
+
+def _reason(info: ReleaseInfo, standing: Standing) -> str:
+    if not standing.missing:
+        return ""
+    titles = ", ".join(task_title(slug, info.datasets) for slug in standing.missing)
+    return f"it has no answers for {titles}, so it is listed without a rank"
+
+
+def _n_scored(result: BoardResult, columns: list[Column]) -> int:
+    """How many tasks the score is a mean of: beside fine macro, coarse columns stand but do not count."""
+    if result.metric is None:
+        return 1
+    group = result.metric.removeprefix("pooled_")
+    return sum(group not in ("coarse", "fine") or column.group == group for column in columns)
+
+
+def _reference(rows: list[Row], baseline: Baseline) -> float | None:
+    return next((row.score for row in rows if row.model == f"{RESERVED_PREFIX}{baseline}"), None)
+
+
+def _cell(estimate: Estimate) -> list[Any]:
+    return [*_interval(estimate).values(), estimate.n_questions]
+
+
+def _interval(estimate: Estimate) -> dict[str, float | None]:
+    return {"score": _rounded(estimate.estimate), "low": _rounded(estimate.low), "high": _rounded(estimate.high)}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(float(value), DECIMALS)

@@ -1,0 +1,116 @@
+"""Models. In: a slug; out: who made it, where it is strong and weak, what was submitted of it."""
+
+from statistics import median
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count, Max, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from evaluator.encoders.registry import Architecture, get_architecture
+from evaluator.errors import InputError
+from evaluator.release.info import info_from_json
+from evaluator.release.schema import Split
+from leaderboard import catalogue, permissions
+from leaderboard.boards import snapshots
+from leaderboard.boards.marks import marks_of
+from leaderboard.boards.names import OVERALL, default_split
+from leaderboard.boards.render import draw
+from leaderboard.boards.rows import Board, Row
+from leaderboard.forms import ModelForm
+from leaderboard.models import Entry, Model, Release
+from leaderboard.numbers import position
+
+
+@require_safe
+def models(request: HttpRequest) -> HttpResponse:
+    """Every model that the reader may know of, with its score on the current release."""
+    rows = permissions.visible_to(request.user, Model.objects.all()).annotate(
+        n_submissions=Count("submissions", distinct=True), latest=Max("submissions__created_at")
+    )
+    release = permissions.visible_to(request.user, Release.objects.all()).first()
+    standing: dict[str, Row] = {}
+    if release is not None:
+        split = default_split(info_from_json(release.info))
+        standing = {row.model: row for row in snapshots.get_board(release, split, OVERALL, {}).rows}
+    listed = [{"model": model, "row": standing.get(model.slug)} for model in rows.order_by("name")]
+    listed.sort(key=lambda item: -(item["row"].score or 0) if item["row"] else 1)
+    return render(request, "models/models.html", {"listed": listed, "release": release})
+
+
+@require_safe
+def model(request: HttpRequest, slug: str) -> HttpResponse:
+    """One model: what it is, its headline, its tasks against all other models, its submissions."""
+    found = permissions.get_model(request.user, slug)
+    standings = [_standing(found, *place) for place in _places(request, found)]
+    submissions = permissions.visible_to(request.user, found.submissions.select_related("release"))
+    unpublished = found.submissions.exclude(Q(entries__isnull=False)).count()
+    context = {
+        "model": found, "standings": [standing for standing in standings if standing], "submissions": submissions,
+        "n_unpublished": unpublished, "may_edit": permissions.may_edit(request.user, found),
+        "architecture": _architecture(found),
+    }  # fmt: skip
+    return render(request, "models/model.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit(request: HttpRequest, slug: str) -> HttpResponse:
+    """What its author says of the model, and which submission stands on the boards."""
+    found = permissions.get_model(request.user, slug, to_edit=True)
+    form = ModelForm(request.POST or None, instance=found)
+    if request.method == "POST" and form.is_valid():
+        catalogue.describe(found, form.cleaned_data)
+        messages.success(request, "Saved. The boards are being rebuilt.")
+        return redirect("model", slug=found.slug)
+    return render(request, "models/edit.html", {"model": found, "form": form}, status=200 if not form.errors else 400)
+
+
+def _places(request: HttpRequest, found: Model) -> list[tuple[Release, Split]]:
+    """The releases and splits on which the model stands, hidden splits first."""
+    visible = permissions.visible_to(request.user, Release.objects.all())
+    live = Entry.objects.filter(model=found, superseded_at=None, release__in=visible).select_related("release")
+    order = [Split.TEST, Split.SEALED, Split.DEV]
+    places = {(entry.release, Split(entry.split)) for entry in live}
+    return sorted(places, key=lambda place: (-place[0].pk, order.index(place[1])))
+
+
+def _standing(found: Model, release: Release, split: Split) -> dict[str, Any] | None:
+    """Where the model stands on one split; None until its boards have been rebuilt."""
+    board = snapshots.get_board(release, split, OVERALL, {})
+    row = next((row for row in board.rows if row.model == found.slug), None)
+    if row is None:
+        return None
+    tasks = _tasks(board, row)
+    compared = [task for task in tasks if task["median"] is not None and task["low"] is not None]
+    return {
+        "release": release, "split": split, "row": row, "marks": marks_of(row), "tasks": tasks,
+        "n_ranked": sum(other.rank is not None for other in board.rows), "n_compared": len(compared),
+        "n_others": max((task["n_others"] for task in tasks), default=0),
+        "above": [task["column"].title for task in compared if task["low"] > task["median"]],
+        "below": [task["column"].title for task in compared if task["high"] < task["median"]],
+    }  # fmt: skip
+
+
+def _tasks(board: Board, row: Row) -> list[dict[str, Any]]:
+    tasks = []
+    for place, column in enumerate(board.columns):
+        score, low, high, n_questions = row.cells[place]
+        ranked = [other for other in board.rows if other.rank is not None and other.model != row.model]
+        others = [other.cells[place][0] for other in ranked if other.cells[place][0] is not None]
+        tasks.append({
+            "column": column, "score": score, "low": low, "high": high, "n_questions": n_questions,
+            "drawn": draw(score, low, high), "others": [position(value) for value in others],
+            "n_others": len(others), "median": median(others) if others else None,
+        })  # fmt: skip
+    return tasks
+
+
+def _architecture(found: Model) -> Architecture | None:
+    try:
+        return get_architecture(found.architecture) if found.architecture else None
+    except InputError:  # no longer registered; its name is still shown
+        return None

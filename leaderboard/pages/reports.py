@@ -1,0 +1,55 @@
+"""A report as a table. In: a report's document; out: its aggregates and tasks, headline wording first."""
+
+from typing import Any
+
+from evaluator.release.info import info_from_json
+from evaluator.release.tasks import task_title
+from evaluator.scoring.boards import AGGREGATE_BOARDS
+from leaderboard.boards.entries import CAPTION, headline_variant
+from leaderboard.boards.names import AGGREGATE_TITLES, OVERALL
+from leaderboard.boards.render import draw
+from leaderboard.detail import EvaluationDetail
+from leaderboard.models import Release
+
+OTHER_CAPTION = 0
+VARIANT_WORDS = {None: "question form", CAPTION: "caption wording 1", OTHER_CAPTION: "caption wording 0"}
+
+
+def shown(found: EvaluationDetail, release: Release) -> dict[str, Any]:
+    """What the submission page shows of one split."""
+    assert found.report is not None, "only scored evaluations are shown"
+    document = found.report.document
+    headline = headline_variant(document["protocol"], {str(task["variant"]) for task in document["tasks"]})
+    datasets = info_from_json(release.info).datasets
+    reworded = [task for task in document["tasks"] if task["variant"] == OTHER_CAPTION]
+    other = {task["task"]: task["accuracy"]["estimate"] for task in reworded}
+    tasks = [
+        {
+            "slug": task["task"], "title": task_title(task["task"], datasets), "group": task["group"],
+            "n_questions": task["n_questions"], "n_sources": task["n_sources"], "too_few": task["too_few"],
+            "drawn": draw(**_interval(task["accuracy"])), **_interval(task["accuracy"]),
+            "other": other.get(task["task"]),
+        }
+        for task in document["tasks"] if task["variant"] == headline
+    ]  # fmt: skip
+    return {
+        "evaluation": found.evaluation, "report": found.report, "entry": found.entry, "split": found.evaluation.split,
+        "aggregates": _aggregates(document, headline), "tasks": tasks, "wording": VARIANT_WORDS[headline],
+        "has_other": headline == CAPTION and bool(other), "counts": document["counts"],
+    }  # fmt: skip
+
+
+def _aggregates(document: dict[str, Any], headline: int | None) -> list[dict[str, Any]]:
+    key = "null" if headline is None else str(headline)
+    rows = []
+    for board, title in AGGREGATE_TITLES.items():
+        cell = document["aggregates"][AGGREGATE_BOARDS[board]].get(key)
+        if cell is not None and cell["estimate"] is not None:
+            name = title if board != OVERALL else "Overall (macro)"
+            rows.append({"name": name, "board": board, **_interval(cell), "drawn": draw(**_interval(cell)),
+                         "n_tasks": cell["n_tasks"], "n_questions": cell["n_questions"]})  # fmt: skip
+    return rows
+
+
+def _interval(cell: dict[str, Any]) -> dict[str, float | None]:
+    return {"score": cell["estimate"], "low": cell["low"], "high": cell["high"]}
