@@ -4,6 +4,7 @@ The only place that unpickles, with weights_only=True and no fallback. The serve
 """
 
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,11 @@ from evaluator.weights.keys import TOLERANCES, Tolerance
 
 STATE_KEYS = ("state_dict", "model_state_dict", "model", "module")  # where training code puts the weights
 SAVE_PLAINLY = "Where the model was trained, run torch.save(model.state_dict(), FILE) and convert that file."
+# What the restricted unpickler raises on files that are no checkpoint, or hold more than tensors.
+UNPICKLING_ERRORS = (
+    pickle.UnpicklingError, struct.error, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError,
+    AssertionError,
+)  # fmt: skip
 KEPT_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 
@@ -49,7 +55,7 @@ def _load(source: Path) -> Any:
         raise InputError.single(
             "unreadable_file", f"{source} cannot be read: {error.strerror}.", field="file"
         ) from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except UNPICKLING_ERRORS as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         message = f"{source} is not a plain checkpoint of tensors, so it was not loaded. {SAVE_PLAINLY} ({reason})"
         raise InputError.single("not_plain_tensors", message, field="file") from None

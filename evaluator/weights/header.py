@@ -86,7 +86,7 @@ def _refuse_other_kinds(start: bytes, file_bytes: int, max_file_bytes: int) -> N
     problems = []
     kind = sniff_bytes(start)
     header_bytes = int.from_bytes(start[:8], "little")
-    if kind is FileKind.UNKNOWN and start[8:9] == b"{":
+    if kind in (FileKind.UNKNOWN, FileKind.JSON) and start[8:9] == b"{":
         message = (f"The file announces a header of {header_bytes:,} bytes; at most {MAX_HEADER_BYTES:,} are allowed. "
                    "Save the weights again without extra tensors or metadata.")  # fmt: skip
         problems.append(Problem(code="header_too_long", message=message, field="file"))

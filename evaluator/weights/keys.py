@@ -66,7 +66,7 @@ def match_keys(
         used.append(Tolerance.LOGIT_BIAS)
     _refuse_differences(in_file, found, expected, zeros)
     sources = {name: in_file[name] for name in expected if name in in_file}
-    return KeyMatch(sources=sources, zeros=zeros, used=tuple(used))
+    return KeyMatch(sources=sources, zeros=zeros, used=tuple(use for use in Tolerance if use in used))
 
 
 def _drop_module_prefix(in_file: dict[str, str], used: list[Tolerance]) -> dict[str, str]:

@@ -86,9 +86,11 @@ MAGICS = (
     Magic(FileKind.PICKLE, 0, b"\x80\x04"),
     Magic(FileKind.PICKLE, 0, b"\x80\x05"),
 )
-# Protocol 0 has no magic; these openings are what pickle.dumps(protocol=0) and hand-made payloads begin with.
-OLD_PICKLE_OPENINGS = (b"(dp", b"(lp", b"(d", b"(l", b"(i", b"ccollections\n", b"cos\n", b"cposix\n", b"c__builtin__\n",
-                       b"cbuiltins\n", b"ctorch", b"csubprocess\n", b"cnt\n", b"csys\n")  # fmt: skip
+# Protocols 0 and 1 have no magic; these openings are what pickle.dumps and hand-made payloads begin with.
+OLD_PICKLE_OPENINGS = (
+    b"}q", b"]q", b"(dp", b"(lp", b"(d", b"(l", b"(i", b"ctorch", b"ccollections\n", b"cos\n", b"cposix\n", b"cnt\n",
+    b"csys\n", b"csubprocess\n", b"cbuiltins\n", b"c__builtin__\n",
+)  # fmt: skip
 
 
 def sniff(path: Path) -> FileKind:
