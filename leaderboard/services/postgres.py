@@ -43,21 +43,9 @@ def start(services: Services) -> None:
         _make_cluster(services, programs)
     _configure(services)
     _forget_crash(services)
-    options = f"-c config_file={_quote_word(services.root / 'postgresql.conf')}"
-    command: list[str | Path] = [
-        programs.pg_ctl,
-        "start",
-        "-w",
-        "-t",
-        str(START_S),
-        "-D",
-        data,
-        "-l",
-        log,
-        "-o",
-        options,
-    ]
-    launch(command, services.account, cwd=data.parent, log=log)
+    # Relative to the working folder, because pg_ctl hands its words to a shell.
+    options = ["-D", data.name, "-l", log.name, "-o", "-c config_file=../postgresql.conf"]
+    launch([programs.pg_ctl, "start", "-w", "-t", str(START_S), *options], services.account, cwd=data.parent, log=log)
     _make_database(services)
 
 
@@ -86,7 +74,7 @@ def _make_cluster(services: Services, programs: Binaries) -> None:
         os.chown(given.name, services.account.uid, services.account.gid)
         locale = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         access = ["-U", USER, "--auth=scram-sha-256", f"--pwfile={given.name}"]
-        launch([programs.initdb, "-D", draft, *access, *locale], services.account, cwd=home, log=log)
+        launch([programs.initdb, "-D", draft.name, *access, *locale], services.account, cwd=home, log=log)
     draft.rename(home / "data")
 
 
@@ -113,8 +101,3 @@ def _make_database(services: Services) -> None:
     ) as connection:
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
             connection.execute(f'CREATE DATABASE "{DATABASE}"')
-
-
-def _quote_word(path: Path) -> str:
-    """For pg_ctl's -o, which a shell reads."""
-    return "'" + str(path).replace("'", "'\\''") + "'"
