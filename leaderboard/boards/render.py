@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from django.template.loader import get_template
 
 from leaderboard.boards.marks import marks_of
-from leaderboard.boards.rows import Column, Row
+from leaderboard.boards.rows import Row
 from leaderboard.numbers import MISSING, percent, position
 
 TINTS = 10  # classes t0 … t9 of tables.css
@@ -20,7 +20,7 @@ class Drawn:
     width: str
 
 
-def with_html(row: Row, columns: list[Column]) -> Row:
+def with_html(row: Row) -> Row:
     """The row with its cells rendered."""
     cells = [(tint(cell[0]), percent(cell[0])) for cell in row.cells]
     context = {"row": row, "marks": marks_of(row), "drawn": draw(row.score, row.low, row.high), "cells": cells}
