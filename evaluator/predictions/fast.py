@@ -68,7 +68,9 @@ def read_header(file: PlainFile, limits: Limits) -> list[str]:
         line = opened.readline(limits.line_bytes + 1)
     if len(line) > limits.line_bytes:
         raise InputError.single(
-            "line_too_long", f"The header is longer than {limits.line_bytes} bytes. Is this a CSV file?", field="file"
+            "line_too_long",
+            f"The header is longer than {limits.line_bytes} bytes. Write one column name per field.",
+            field="file",
         )
     try:
         text = line.decode("utf-8-sig")

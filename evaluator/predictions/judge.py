@@ -221,7 +221,9 @@ class Judge:
 
 def _describe(named: dict[str, object], variant: object) -> str:
     form = "" if variant is None else f", variant {variant}"
-    return f"{_shown(named['question'])} of image {_shown(named['image_id'])} ({_shown(named['dataset'])}{form})"
+    return (
+        f"Question {_shown(named['question'])} of image {_shown(named['image_id'])} ({_shown(named['dataset'])}{form})"
+    )
 
 
 def _shown(value: object) -> str:

@@ -13,7 +13,6 @@ class Limits:
 
     file_bytes: int = 1024 * MIB  # as sent, and decompressed
     line_bytes: int = 128 * 1024
-    name_bytes: int = 4096  # of dataset, image_id, question
     columns: int = 100
     block_bytes: int = 8 * MIB  # read at a time
     rows_beyond: int = 1000  # a file may have twice as many rows as the split has, and this many

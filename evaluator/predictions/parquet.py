@@ -76,27 +76,40 @@ def _check_types(schema: pa.Schema) -> None:
 def _read(parquet: pq.ParquetFile, names: list[str], limits: Limits) -> Iterator[pa.RecordBatch]:
     first_row, unpacked = 1, 0
     for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=names, use_threads=False):
-        columns = {}
-        for name in names:
-            column = batch[name]
-            if pa.types.is_dictionary(column.type):
-                unpacked += _text_bytes(column, limits)
-                if unpacked > limits.file_bytes:
-                    raise _too_large(limits)
-                column = column.dictionary_decode()
-            columns[name] = column
-        yield _normalise(columns, batch.num_rows, first_row)
-        first_row += batch.num_rows
+        unpacked += _text_bytes(batch, limits)
+        if unpacked > limits.file_bytes:
+            raise _too_large(limits)
+        for piece in _small_pieces(batch, limits):
+            columns = {name: _decode(piece[name]) for name in names}
+            yield _normalise(columns, piece.num_rows, first_row)
+            first_row += piece.num_rows
 
 
-def _text_bytes(column: pa.DictionaryArray, limits: Limits) -> int:
-    """Bytes that the column's texts take when written out; refuses a text that no line of a text file may have."""
-    lengths = pc.binary_length(column.dictionary)
-    if (pc.max(lengths).as_py() or 0) > limits.line_bytes:
-        raise InputError.single(
-            "text_too_long", f"A text has more than {limits.line_bytes} bytes. Leave out what is not asked for."
-        )
-    return pc.sum(lengths.take(column.indices)).as_py() or 0
+def _small_pieces(batch: pa.RecordBatch, limits: Limits) -> Iterator[pa.RecordBatch]:
+    """The batch in pieces whose texts, written out, take a block each."""
+    if batch.num_rows <= 1 or _text_bytes(batch, limits) <= limits.block_bytes:
+        yield batch
+        return
+    half = batch.num_rows // 2
+    yield from _small_pieces(batch.slice(0, half), limits)
+    yield from _small_pieces(batch.slice(half), limits)
+
+
+def _text_bytes(batch: pa.RecordBatch, limits: Limits) -> int:
+    """Bytes that the texts take when written out; refuses a text that no line of a text file may have."""
+    total = 0
+    for column in (column for column in batch.columns if pa.types.is_dictionary(column.type)):
+        lengths = pc.binary_length(column.dictionary)
+        if (pc.max(lengths).as_py() or 0) > limits.line_bytes:
+            raise InputError.single(
+                "text_too_long", f"A text has more than {limits.line_bytes} bytes. Leave out what is not asked for."
+            )
+        total += pc.sum(lengths.take(column.indices)).as_py() or 0
+    return total
+
+
+def _decode(column: pa.Array) -> pa.Array:
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
 def _normalise(columns: dict[str, pa.Array], n: int, first_row: int) -> pa.RecordBatch:

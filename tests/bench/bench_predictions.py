@@ -1,0 +1,123 @@
+"""Speed of checking a prediction file of a million rows, beside a plain csv.DictReader loop that checks the same.
+
+`python -m tests.bench.bench_predictions` prints one line per format with the goal.
+"""
+
+import csv
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from evaluator.predictions.check import check_file
+from evaluator.release.info import write_info
+from evaluator.release.read import read_questions
+from evaluator.release.schema import (
+    CLASSIFICATION,
+    COARSE_KINDS,
+    ITEMS,
+    QUESTIONS,
+    DatasetInfo,
+    ReleaseInfo,
+    Split,
+    SplitInfo,
+)
+
+GOAL = 5.0
+N_ITEMS = 56_000  # × 6 kinds × 3 variants: a little over a million questions
+KINDS = (*COARSE_KINDS, CLASSIFICATION)
+NAMES = ("dataset", "image_id", "question", "variant")
+
+
+def write_release(folder: Path, n_items: int) -> None:
+    """The tables of a release, without images, which checking predictions never opens."""
+    items = [
+        {"dataset": f"set_{n % 25}", "image_id": f"{n * 2654435761 % 2**64:032x}", "file": f"images/test/{n}.png"}
+        for n in range(n_items)
+    ]
+    pq.write_table(pa.Table.from_pylist(items, ITEMS), folder / "items.parquet")
+    options = {
+        (kind, variant): [f"{kind} option {i}" + ("" if variant is None else f", form {variant}") for i in range(6)]
+        for kind in KINDS for variant in (None, 0, 1)
+    }  # fmt: skip
+    with pq.ParquetWriter(folder / "questions.parquet", QUESTIONS) as writer:
+        for start in range(0, n_items, 5_000):
+            rows = [
+                {**item, "question": kind, "variant": variant, "text": f"Which {kind}?", "options": texts}
+                for item in items[start : start + 5_000] for (kind, variant), texts in options.items()
+            ]  # fmt: skip
+            writer.write_table(pa.Table.from_pylist(rows, QUESTIONS))
+    sizes = SplitInfo(items=n_items, questions=n_items * len(options), sources=n_items)
+    info = ReleaseInfo(
+        name="Bench", version="1", hash="0", public_items=True, splits={Split.TEST: sizes}, source_rule={},
+        datasets={f"set_{n}": DatasetInfo(title=f"Set {n}", taxonomy="other") for n in range(25)},
+    )  # fmt: skip
+    write_info(info, folder)
+
+
+def write_predictions(release: Path, folder: Path) -> None:
+    """The same complete predictions as CSV, JSONL and Parquet."""
+    rows = [
+        {**{name: row[name] for name in NAMES}, "option": row["options"][2]}
+        for row in read_questions(release, Split.TEST).to_pylist()
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "predictions.parquet")
+    with (folder / "predictions.jsonl").open("w") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    with (folder / "predictions.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*NAMES, "option"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def check_by_loop(path: Path, release: Path) -> dict[tuple[Any, ...], int]:
+    """What a plain script does: a dictionary of the questions, csv.DictReader, one row at a time."""
+    questions = read_questions(release, Split.TEST)
+    columns = (questions[name].to_pylist() for name in (*NAMES, "options"))
+    options = {tuple(names): texts for *names, texts in zip(*columns, strict=True)}
+    chosen: dict[tuple[Any, ...], int] = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            variant = int(row["variant"]) if row["variant"] else None
+            question = (row["dataset"], row["image_id"], row["question"], variant)
+            if question in chosen or row["option"] not in options[question]:
+                raise ValueError(row)
+            chosen[question] = options[question].index(row["option"])
+    if len(chosen) < len(options):
+        raise ValueError("answers are missing")
+    return chosen
+
+
+def seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def measure(n_items: int) -> Iterator[tuple[str, float, float]]:
+    """Name, seconds and ratio to the loop, for each format."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        write_release(folder, n_items)
+        write_predictions(folder, folder)
+        loop = seconds(lambda: check_by_loop(folder / "predictions.csv", folder))
+        yield "csv.DictReader loop", loop, 1.0
+        for form in ("csv", "jsonl", "parquet"):
+            path = folder / f"predictions.{form}"
+            taken = min(seconds(lambda path=path: check_file(path, folder, Split.TEST)) for _ in range(2))
+            yield form, taken, loop / taken
+
+
+def main() -> None:
+    for name, taken, ratio in measure(N_ITEMS):
+        goal = "" if name.endswith("loop") else f" (goal ≥ {GOAL}x, {'met' if ratio >= GOAL else 'MISSED'})"
+        print(f"check {N_ITEMS * 18 / 1e6:.1f} M predictions, {name}: {taken:.2f} s, {ratio:.1f}x{goal}")
+
+
+if __name__ == "__main__":
+    main()
