@@ -30,9 +30,9 @@ def _no_addresses_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REDIS_URL", raising=False)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """A folder that the servers' account can enter, as a checkout in the open is."""
+    """A folder that the servers' account can enter, as a checkout in the open is; made once, initdb takes a while."""
     made = Path(tempfile.mkdtemp())
     made.chmod(0o711)
     yield made
@@ -71,6 +71,7 @@ def modes(path: Path) -> dict[Path, int]:
 def test_data_outlives_a_stop_and_kill_9_of_everything(folder: Path) -> None:
     pair = services.start(folder)
     keep_something(pair)
+    rows, count = kept(pair)
     services.stop(pair)
     pair = services.start(folder)
     keep_something(pair)
@@ -78,11 +79,10 @@ def test_data_outlives_a_stop_and_kill_9_of_everything(folder: Path) -> None:
     services.kill_redis(pair)
     services.start_postgres(pair)
     services.start_redis(pair)
-    assert kept(pair) == (2, 2), "same URLs, same data"
+    assert kept(pair) == (rows + 1, count + 1), "same URLs, same data"
     services.flush_redis(pair)
-    assert kept(pair) == (2, 0)
-    services.remove(pair)
-    assert not list(folder.rglob("postgres"))
+    assert kept(pair) == (rows + 1, 0)
+    services.stop(pair)
 
 
 def test_a_killed_program_leaves_nothing_in_the_way_of_the_next(folder: Path) -> None:
@@ -124,19 +124,21 @@ def test_left_running_servers_are_found_and_stopped(folder: Path) -> None:
 
 
 def test_two_checkouts_side_by_side_even_if_one_is_a_copy_of_the_other(folder: Path) -> None:
-    (folder / "here").mkdir()
-    pair = services.start(folder / "here")
+    pair = services.start(folder)
     keep_something(pair)
+    rows, count = kept(pair)
     services.kill_postgres(pair)
     services.kill_redis(pair)
-    subprocess.run(["cp", "-a", folder / "here", folder / "there"], check=True)
+    subprocess.run(["cp", "-a", folder / "services", folder / "copied"], check=True)
     services.stop(pair)
-    with services.running(folder / "here") as here:
+    (folder / "there").mkdir()
+    (folder / "copied").rename(folder / "there" / "services")
+    with services.running(folder) as here:
         with services.running(folder / "there") as there:
             keep_something(there)
             assert here.sockets != there.sockets
-            assert (kept(here), kept(there)) == ((1, 1), (2, 2))
-        assert kept(here) == (1, 1), "stopping one leaves the other"
+            assert (kept(here), kept(there)) == ((rows, count), (rows + 1, count + 1))
+        assert kept(here) == (rows, count), "stopping one leaves the other"
 
 
 def test_folder_modes_stay_and_strangers_stay_out(closed_folder: Path) -> None:
@@ -150,6 +152,7 @@ def test_folder_modes_stay_and_strangers_stay_out(closed_folder: Path) -> None:
             assert stat.S_IMODE(secret.stat().st_mode) & 0o077 == 0
         services.remove(pair)
     assert modes(closed_folder) | modes(Path(sys.prefix)) == before
+    assert not list(closed_folder.rglob("data")) and not pair.root.exists()
 
 
 def test_servers_are_durable(services: services.Services) -> None:
@@ -165,7 +168,7 @@ def test_named_servers_are_used_and_none_is_started(folder: Path, monkeypatch: p
     monkeypatch.setenv("REDIS_URL", "redis://elsewhere")
     with services.running(folder) as pair:
         assert pair.environment() == {"DATABASE_URL": os.environ["DATABASE_URL"], "REDIS_URL": os.environ["REDIS_URL"]}
-        assert not list(folder.rglob("data"))
+        assert not pair.sockets.joinpath("redis").exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs every test here as one")
