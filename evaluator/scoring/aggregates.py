@@ -30,12 +30,12 @@ class Aggregate(StrEnum):
 
 
 def votes(index: KeyIndex, present: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(T,) the vote of each task that is `present` (T,): 1, or 1/k where k present tasks of one study share a vote."""
+    """(…, T) the vote of each task that is `present` (…, T): 1, or 1/k where k present tasks of one study share one."""
     share = present.astype(np.float64)
     place = {task.slug: i for i, task in enumerate(index.tasks)}
     for group in index.vote_groups:
-        sharing = [place[slug] for slug in group if present[place[slug]]]
-        share[sharing] /= max(len(sharing), 1)
+        sharing = [place[slug] for slug in group]
+        share[..., sharing] /= np.maximum(present[..., sharing].sum(axis=-1, keepdims=True), 1)
     return share
 
 
@@ -44,24 +44,27 @@ def covered(index: KeyIndex, aggregate: Aggregate) -> NDArray[np.bool_]:
     return np.array([aggregate.covers(task) for task in index.tasks], dtype=bool)
 
 
-def aggregate_means(index: KeyIndex, correct: NDArray[np.float64], count: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(…, 6) the aggregates, in the order of Aggregate, from sums per task (…, T); NaN where nothing was asked.
+def aggregate_mean(
+    index: KeyIndex, aggregate: Aggregate, correct: NDArray[np.float64], count: NDArray[np.float64],
+    present: NDArray[np.bool_],
+) -> NDArray[np.float64]:  # fmt: skip
+    """(…) the aggregate from right answers and questions per task (…, T); NaN where nothing was asked.
 
-    Which tasks are present is read off the largest count along the leading axes, so that a replicate that drew no
-    question of a task leaves it out of that replicate's mean only (tolerated: happens to tiny tasks alone).
+    present: (…, T), the tasks that the entry has answered. A replicate that drew no question of one of them leaves it
+    out of that replicate's mean (tolerated: happens to tiny tasks alone).
     """
-    present = count.reshape(-1, count.shape[-1]).max(axis=0) > 0
-    share = votes(index, present)
+    inside = covered(index, aggregate)
+    correct, count = correct[..., inside], count[..., inside]
     with np.errstate(invalid="ignore", divide="ignore"):
-        accuracy = correct / count
+        if aggregate.is_pooled:
+            return correct.sum(axis=-1) / count.sum(axis=-1)
         drawn = count > 0
-        means = []
-        for aggregate in Aggregate:
-            inside = covered(index, aggregate)
-            if aggregate.is_pooled:
-                means.append(correct[..., inside].sum(axis=-1) / count[..., inside].sum(axis=-1))
-            else:
-                weight = np.where(drawn, share, 0.0)[..., inside]
-                total = np.where(drawn, accuracy, 0.0)[..., inside] * weight
-                means.append(total.sum(axis=-1) / weight.sum(axis=-1))
-    return np.stack(means, axis=-1)
+        weight = np.where(drawn, votes(index, present)[..., inside], 0.0)
+        return np.where(drawn, correct / count * weight, 0.0).sum(axis=-1) / weight.sum(axis=-1)
+
+
+def aggregate_means(
+    index: KeyIndex, correct: NDArray[np.float64], count: NDArray[np.float64], present: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """(…, 6) every aggregate, in the order of Aggregate; see `aggregate_mean`."""
+    return np.stack([aggregate_mean(index, a, correct, count, present) for a in Aggregate], axis=-1)

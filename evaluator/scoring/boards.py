@@ -4,33 +4,25 @@ Ranks come from replicates drawn with the same weights for all entries, so any t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluator.scoring.aggregates import Aggregate, aggregate_means, covered, votes
+from evaluator.scoring.aggregates import Aggregate, aggregate_mean, covered
 from evaluator.scoring.index import Group, KeyIndex
-from evaluator.scoring.sums import SourceSums, source_sums
+from evaluator.scoring.tally import BoardEntry, TaskTally, tally_task
 from evaluator.statistics.bootstrap import REPLICATES, percentile_interval, source_weights
 from evaluator.statistics.ranks import Ranks, rank
 from evaluator.statistics.wilson import FEW_SOURCES, Estimate, clustered_wilson
+
+__all__ = ["AGGREGATE_BOARDS", "BoardEntry", "BoardResult", "Standing", "compute_board"]
 
 AGGREGATE_BOARDS = {
     "overall": Aggregate.MACRO, "coarse": Aggregate.COARSE, "fine": Aggregate.FINE, "pooled": Aggregate.POOLED,
     "pooled-coarse": Aggregate.POOLED_COARSE, "pooled-fine": Aggregate.POOLED_FINE,
 }  # fmt: skip
-NOTHING = Estimate(estimate=None, low=None, high=None, n_questions=0, n_sources=0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BoardEntry:
-    """One entry's marks: `correct` (n,) of its report, its headline variant, and the report's replicates of it."""
-
-    correct: NDArray[np.float32]
-    variant: int | None
-    ranked: bool  # False for baselines, which stand beside the ranks
-    replicates: NDArray[np.float32] | None = None  # (B, 6 + T); spares drawing again on boards without a facet
+Tallies = dict[int, TaskTally]  # by task code, in the order of the board's columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,142 +56,162 @@ def compute_board(
 ) -> BoardResult:
     """Compute `board` (an aggregate's or a task's slug) over the items that have the facets' values.
 
-    Under a facet filter the overall board's score is fine macro, or coarse macro where no fine task has items there.
+    Under a facet filter the overall board's score is fine macro, or coarse macro where no fine task has items there;
+    on a hidden split every number of fewer than ten sources is then withheld, in cells as in scores.
     Raises KeyError for an unknown board or facet.
     """
-    rows = index.rows_in(facets)
-    sums = [source_sums(index, entry.correct, rows & index.rows_of(entry.variant)) for entry in entries]
-    asked = _most_asked(index, rows, entries)
-    metric, inside = _board_tasks(index, board, asked.sum(axis=0) > 0, narrowed=bool(facets))
-    n_questions, present = int(asked[:, inside].sum()), asked[:, inside].sum(axis=1) > 0
-    n_sources = int(present.sum())
-    tasks = tuple(task.slug for task, kept in zip(index.tasks, inside, strict=True) if kept)
-    if hidden and facets and n_sources < FEW_SOURCES:
-        hollow = Standing(score=NOTHING, beside=None, cells=(NOTHING,) * len(tasks), missing=())
-        return BoardResult(
-            metric=metric, tasks=tasks, standings=(hollow,) * len(entries), resolvable_difference=None,
-            n_questions=n_questions, n_sources=n_sources, withheld=True,
-        )  # fmt: skip
-    drawn = _replicates(index, entries, sums, metric, inside, stored=not facets)
-    standings = [
-        _standing(index, entry_sums, metric, inside, column, beside=bool(facets) and metric is Aggregate.FINE)
-        for entry_sums, column in zip(sums, drawn, strict=True)
-    ]
+    inside = index.rows_in(facets)
+    rows = _asked_rows(index, inside, entries)
+    metric, codes = _board_tasks(index, board, rows, narrowed=bool(facets))
+    on_board = rows & np.isin(index.task, codes)
+    n_sources = len(np.unique(index.source[on_board]))
+    tallies = {code: tally_task(index, code, inside, entries) for code in codes}
+    scored = {code: tally for code, tally in tallies.items() if metric is None or metric.covers(index.tasks[code])}
+    drawn = _replicates(index, entries, scored, metric, stored=not facets)
+    standings = _standings(index, entries, tallies, metric, drawn, beside=bool(facets) and metric is Aggregate.FINE)
+    if hidden and facets:
+        standings = [_guarded(standing) for standing in standings]
     ranks, ranked = _ranks(entries, standings, drawn)
     for place, i in enumerate(ranked):
-        standings[i] = _with_rank(standings[i], ranks, place)
+        standings[i] = replace(
+            standings[i], rank_low=ranks.rank_low[place], rank_high=ranks.rank_high[place], group=ranks.group[place]
+        )
     return BoardResult(
-        metric=metric, tasks=tasks, standings=tuple(standings), resolvable_difference=ranks.resolvable,
-        n_questions=n_questions, n_sources=n_sources, withheld=False,
+        metric=metric, tasks=tuple(index.tasks[code].slug for code in codes), standings=tuple(standings),
+        resolvable_difference=ranks.resolvable, n_questions=int(on_board.sum()), n_sources=n_sources,
+        withheld=hidden and bool(facets) and n_sources < FEW_SOURCES,
     )  # fmt: skip
+
+
+def _asked_rows(index: KeyIndex, rows: NDArray[np.bool_], entries: Sequence[BoardEntry]) -> NDArray[np.bool_]:
+    """Those of `rows` that make up the board's size: of the headline variant that asks most of them."""
+    variants = sorted({entry.variant for entry in entries} or {None}, key=str)
+    return max((rows & index.rows_of(variant) for variant in variants), key=lambda asked: int(asked.sum()))
 
 
 def _board_tasks(
-    index: KeyIndex, board: str, present: NDArray[np.bool_], *, narrowed: bool
-) -> tuple[Aggregate | None, NDArray[np.bool_]]:
-    """The board's metric and the (T,) mask of the tasks it shows."""
+    index: KeyIndex, board: str, rows: NDArray[np.bool_], *, narrowed: bool
+) -> tuple[Aggregate | None, list[int]]:
+    """The board's metric and the codes of the tasks it shows: its own, or those with a question among `rows`."""
     if board not in AGGREGATE_BOARDS:
-        inside = np.array([task.slug == board for task in index.tasks], dtype=bool)
-        if not inside.any():
-            raise KeyError(board)
-        return None, inside
+        return None, [{task.slug: code for code, task in enumerate(index.tasks)}[board]]
     metric = AGGREGATE_BOARDS[board]
-    shown = covered(index, metric) & present
+    shown = covered(index, metric) & (np.bincount(index.task[rows], minlength=len(index.tasks)) > 0)
     if narrowed and metric is Aggregate.MACRO:
-        fine = shown & covered(index, Aggregate.FINE)
-        metric = Aggregate.FINE if fine.any() else Aggregate.COARSE
-    return metric, shown
+        metric = Aggregate.FINE if (shown & covered(index, Aggregate.FINE)).any() else Aggregate.COARSE
+    return metric, np.flatnonzero(shown).tolist()
 
 
-def _most_asked(index: KeyIndex, rows: NDArray[np.bool_], entries: Sequence[BoardEntry]) -> NDArray[np.float64]:
-    """(G, T) the most questions that any entry's headline variant asks: the size that the board states."""
-    everything = np.zeros(len(index.task), dtype=np.float32)
-    variants = {entry.variant for entry in entries} or {None}
-    counts = [source_sums(index, everything, rows & index.rows_of(variant)).count for variant in variants]
-    return np.maximum.reduce(counts)
+def _standings(
+    index: KeyIndex, entries: Sequence[BoardEntry], tallies: Tallies, metric: Aggregate | None,
+    drawn: list[NDArray[np.float64] | None], *, beside: bool,
+) -> list[Standing]:  # fmt: skip
+    correct, count = _totals(index, len(entries), tallies)
+    scored = {code: tally for code, tally in tallies.items() if metric is None or metric.covers(index.tasks[code])}
+    means = None if metric is None else aggregate_mean(index, metric, correct, count, count > 0)
+    standings = []
+    for i, column in enumerate(drawn):
+        cells = tuple(tally.interval(i) for tally in tallies.values())
+        standings.append(
+            Standing(
+                score=cells[0] if means is None else _aggregate(index, scored, i, means[i], column),
+                beside=_coarse_mean(index, tallies, i) if beside else None,
+                cells=cells,
+                missing=tuple(index.tasks[code].slug for code in scored if not count[i, code]),
+            )
+        )
+    return standings
 
 
-def _standing(
-    index: KeyIndex, sums: SourceSums, metric: Aggregate | None, inside: NDArray[np.bool_],
-    drawn: NDArray[np.float64] | None, *, beside: bool,
-) -> Standing:  # fmt: skip
-    codes = np.flatnonzero(inside)
-    cells = tuple(clustered_wilson(sums.correct[:, [code]], sums.count[:, [code]]) for code in codes)
-    scored = inside if metric is None else inside & covered(index, metric)
-    missing = tuple(
-        index.tasks[code].slug for code, cell in zip(codes, cells, strict=True) if scored[code] and not cell.n_questions
-    )
-    coarse = np.array([task.group is Group.COARSE for task in index.tasks], dtype=bool)
-    return Standing(
-        score=cells[0] if metric is None else _aggregate(index, sums, metric, drawn),
-        beside=_mean_of_tasks(index, sums, coarse) if beside else None,
-        cells=cells,
-        missing=missing,
-    )
+def _totals(index: KeyIndex, n_entries: int, tallies: Tallies) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(N, T) right answers and questions; zeros for tasks that the board does not show."""
+    correct, count = np.zeros((2, n_entries, len(index.tasks)))
+    for code, tally in tallies.items():
+        correct[:, code], count[:, code] = tally.totals()
+    return correct, count
 
 
-def _aggregate(index: KeyIndex, sums: SourceSums, metric: Aggregate, drawn: NDArray[np.float64] | None) -> Estimate:
+def _aggregate(index: KeyIndex, tallies: Tallies, i: int, mean: float, drawn: NDArray[np.float64] | None) -> Estimate:
     """An aggregate with its bootstrap interval; without replicates (a baseline) it has no interval."""
-    count = sums.count.sum(axis=0)
-    mean = aggregate_means(index, sums.correct.sum(axis=0), count)[list(Aggregate).index(metric)]
     if np.isnan(mean):
-        return NOTHING
+        return Estimate(estimate=None, low=None, high=None, n_questions=0, n_sources=0)
     low, high = percentile_interval(drawn) if drawn is not None else (None, None)
-    inside = covered(index, metric)
-    return Estimate(
-        estimate=float(mean), low=low, high=high, n_questions=int(count[inside].sum()),
-        n_sources=int((sums.count[:, inside].sum(axis=1) > 0).sum()),
+    n_questions, asked = 0, np.zeros(index.n_sources, dtype=bool)
+    for tally in tallies.values():
+        _, count = tally.of_entry(i)
+        n_questions += int(count.sum())
+        asked[tally.sources[count > 0]] = True
+    return Estimate(estimate=float(mean), low=low, high=high, n_questions=n_questions, n_sources=int(asked.sum()))
+
+
+def _coarse_mean(index: KeyIndex, tallies: Tallies, i: int) -> Estimate:
+    """The mean of the coarse tasks with the Wilson interval of a mean of tasks."""
+    coarse = [code for code in tallies if index.tasks[code].group is Group.COARSE]
+    correct, count = np.zeros((2, index.n_sources, len(coarse)))
+    for column, code in enumerate(coarse):
+        sources = tallies[code].sources
+        correct[sources, column], count[sources, column] = tallies[code].of_entry(i)
+    return clustered_wilson(correct, count)
+
+
+def _guarded(standing: Standing) -> Standing:
+    """The standing without the numbers of fewer than ten sources; their n stays."""
+    return replace(
+        standing, score=_withheld(standing.score), cells=tuple(_withheld(cell) for cell in standing.cells),
+        beside=None if standing.beside is None else _withheld(standing.beside),
     )  # fmt: skip
 
 
-def _mean_of_tasks(index: KeyIndex, sums: SourceSums, inside: NDArray[np.bool_]) -> Estimate:
-    share = votes(index, sums.count.sum(axis=0) > 0)
-    return clustered_wilson(sums.correct[:, inside], sums.count[:, inside], share[inside])
+def _withheld(estimate: Estimate) -> Estimate:
+    return replace(estimate, estimate=None, low=None, high=None) if estimate.too_few else estimate
 
 
 def _replicates(
-    index: KeyIndex, entries: Sequence[BoardEntry], sums: list[SourceSums], metric: Aggregate | None,
-    inside: NDArray[np.bool_], *, stored: bool,
-) -> list[NDArray[np.float64] | None]:  # fmt: skip
+    index: KeyIndex, entries: Sequence[BoardEntry], tallies: Tallies, metric: Aggregate | None, *, stored: bool
+) -> list[NDArray[np.float64] | None]:
     """(B,) replicates of the board's score per ranked entry, None for the others: stored ones, or drawn now."""
-    column = len(Aggregate) + int(np.flatnonzero(inside)[0]) if metric is None else list(Aggregate).index(metric)
     found: list[NDArray[np.float64] | None] = [None] * len(entries)
     to_draw = []
     for i, entry in enumerate(entries):
         if entry.ranked and stored and entry.replicates is not None:
+            column = list(Aggregate).index(metric) if metric else len(Aggregate) + next(iter(tallies))
             found[i] = entry.replicates[:, column].astype(np.float64)
         elif entry.ranked:
             to_draw.append(i)
-    if to_draw:
-        for i, drawn in zip(to_draw, _draw(index, [sums[i] for i in to_draw], metric, inside), strict=True):
-            found[i] = drawn
+    if to_draw and tallies:
+        for i, column in zip(to_draw, _draw(index, to_draw, tallies, metric), strict=True):
+            found[i] = column
     return found
 
 
-def _draw(
-    index: KeyIndex, sums: list[SourceSums], metric: Aggregate | None, inside: NDArray[np.bool_]
-) -> list[NDArray[np.float64]]:
-    """(B,) replicates of the score per entry. Weights are drawn for all sources, so that they stay the shared ones,
-    and kept as float32, exact for counts; only the sources with questions enter the products."""
-    scored = inside if metric is None else inside & covered(index, metric)
-    present = np.any([s.count[:, scored].any(axis=1) for s in sums], axis=0)
-    weights = np.empty((REPLICATES, int(present.sum())), dtype=np.float32)
-    begin = 0
-    for chunk in source_weights(index.stratum, index.seed):
-        weights[begin : begin + len(chunk)] = chunk[:, present]
-        begin += len(chunk)
+def _draw(index: KeyIndex, chosen: list[int], tallies: Tallies, metric: Aggregate | None) -> NDArray[np.float64]:
+    """(chosen, B) replicates of the score, one product per task and chunk of draws.
+
+    Weights are drawn for all sources of the split, so that they are the shared ones whatever the board shows.
+    """
+    of_chosen = {code: tally.of_entries(chosen) for code, tally in tallies.items()}
+    present = _totals(index, len(chosen), of_chosen)[1] > 0
     drawn = []
-    for s in sums:
-        correct, count = np.zeros((REPLICATES, len(scored))), np.zeros((REPLICATES, len(scored)))
-        correct[:, scored] = weights @ s.correct[np.ix_(present, scored)].astype(np.float32)
-        count[:, scored] = weights @ s.count[np.ix_(present, scored)].astype(np.float32)
+    for weights in source_weights(index.stratum, index.seed):
+        by_source = np.ascontiguousarray(weights.T, dtype=np.float32)
+        correct, count = np.zeros((2, len(index.tasks), len(chosen), len(weights)))
+        for code, tally in of_chosen.items():
+            here = by_source[tally.sources]
+            correct[code] = tally.correct @ here
+            count[code] = (tally.count @ here)[tally.pattern]
+        drawn.append(_scores(index, metric, next(iter(tallies)), correct, count, present))
+    return np.concatenate(drawn, axis=1)
+
+
+def _scores(
+    index: KeyIndex, metric: Aggregate | None, code: int, correct: NDArray[np.float64], count: NDArray[np.float64],
+    present: NDArray[np.bool_],
+) -> NDArray[np.float64]:  # fmt: skip
+    """(N, B) the aggregate, or the accuracy of task `code`, from sums (T, N, B); present: (N, T)."""
+    if metric is None:
         with np.errstate(invalid="ignore", divide="ignore"):
-            drawn.append(
-                correct[:, scored][:, 0] / count[:, scored][:, 0]
-                if metric is None
-                else aggregate_means(index, correct, count)[:, list(Aggregate).index(metric)]
-            )
-    return drawn
+            return correct[code] / count[code]
+    return aggregate_mean(index, metric, np.moveaxis(correct, 0, -1), np.moveaxis(count, 0, -1), present[:, None, :])
 
 
 def _ranks(
@@ -211,15 +223,8 @@ def _ranks(
         if entry.ranked and not standing.missing and standing.score.estimate is not None
     ]  # fmt: skip
     scores = np.array([standings[i].score.estimate for i in ranked], dtype=np.float64)
-    columns = [drawn[i] for i in ranked]
-    matrix = np.stack([c for c in columns if c is not None], axis=1) if columns else np.empty((REPLICATES, 0))
+    columns = [column for column in (drawn[i] for i in ranked) if column is not None]
+    matrix = np.stack(columns, axis=1) if columns else np.empty((REPLICATES, 0))
     # A replicate that drew no question of the task has no score: it says nothing of the differences either.
     matrix = np.where(np.isnan(matrix), scores, matrix)
     return rank(scores, matrix), ranked
-
-
-def _with_rank(standing: Standing, ranks: Ranks, place: int) -> Standing:
-    return Standing(
-        score=standing.score, beside=standing.beside, cells=standing.cells, missing=standing.missing,
-        rank_low=ranks.rank_low[place], rank_high=ranks.rank_high[place], group=ranks.group[place],
-    )  # fmt: skip

@@ -3,6 +3,7 @@
 Built once per (release, split, key revision) and shared by every entry that is scored or ranked on it.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -79,9 +80,11 @@ class KeyIndex:
 
 
 def build_index(info: ReleaseInfo, split: Split, questions: pa.Table, key: pa.Table) -> KeyIndex:
-    """Index `questions` (canonical order) by `key`. Raises ValueError when the key lacks an item or an answer."""
+    """Index `questions` (canonical order) by `key`. Raises ValueError when the key lacks an item, answer or source."""
     item = _codes_in(item_ids(questions), item_ids(key), "the key has no row for an item that has questions")
     source_codes, _ = _encode(key["source"])
+    if (source_codes < 0).any():
+        raise ValueError("the key does not say which source an item is from")
     tasks, task = _tasks(questions)
     variant = questions["variant"].fill_null(QUESTION_FORM).to_numpy().astype(np.int8)
     by_slug = {t.dataset: t.slug for t in tasks if t.dataset is not None}
@@ -102,11 +105,10 @@ def build_index(info: ReleaseInfo, split: Split, questions: pa.Table, key: pa.Ta
 
 
 def _encode(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], list[str]]:
-    encoded = pc.dictionary_encode(column).combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):  # an empty column has no chunk to combine
-        encoded = encoded.unify_dictionaries().chunk(0)
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-    return codes, encoded.dictionary.to_pylist()
+    """(n,) codes into the sorted values, −1 for null: the same whatever the order of the rows."""
+    values = sorted(pc.unique(column.drop_null()).to_pylist())
+    codes = pc.index_in(column, value_set=pa.array(values, column.type), skip_nulls=True)
+    return codes.fill_null(-1).to_numpy().astype(np.int32), values
 
 
 def _codes_in(ids: pa.Array, values: pa.Array, missing: str) -> NDArray[np.int32]:
@@ -158,18 +160,19 @@ def _answers(
 
 
 def _strata(source: NDArray[np.int32], dataset: NDArray[np.int32]) -> NDArray[np.int64]:
-    """The stratum of each source: the set of datasets it occurs in."""
+    """The stratum of each source: the set of datasets it occurs in.
+
+    Sources that are alone in theirs share one stratum: drawn from one source only, a stratum would never vary.
+    """
     datasets_of: list[set[int]] = [set() for _ in range(int(source.max(initial=-1)) + 1)]
     for s, d in set(zip(source.tolist(), dataset.tolist(), strict=True)):
         datasets_of[s].add(d)
     sets = [tuple(sorted(found)) for found in datasets_of]
-    code = {found: i for i, found in enumerate(sorted(set(sets)))}
-    return np.array([code[found] for found in sets], dtype=np.int64)
+    sizes = Counter(sets)
+    code = {found: i for i, found in enumerate(sorted(found for found, size in sizes.items() if size > 1))}
+    return np.array([code.get(found, len(code)) for found in sets], dtype=np.int64)
 
 
 def _facet(column: pa.ChunkedArray) -> Facet:
     codes, values = _encode(column)
-    order = sorted(range(len(values)), key=values.__getitem__)
-    renamed = np.full(len(values) + 1, -1, dtype=np.int16)  # the last place serves code −1
-    renamed[order] = np.arange(len(values))
-    return Facet(values=tuple(values[i] for i in order), code=renamed[codes])
+    return Facet(values=tuple(values), code=codes.astype(np.int16))

@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from evaluator.answers import ABSTAINED, align
+from evaluator.errors import ProblemLog
 from evaluator.release.schema import ReleaseInfo, Split
 from evaluator.scoring.aggregates import Aggregate, aggregate_means, covered, votes
 from evaluator.scoring.index import Group, KeyIndex, build_index
@@ -41,12 +42,14 @@ def score(
 ) -> Scored:  # fmt: skip
     """Score `answers` to `questions` by `key`. Byte-identical on every run with the same input.
 
-    Variants that the answers leave out are not reported. Raises InputError for answers to unknown questions or given
-    twice, ValueError when the key does not fit the questions.
+    A task is answered whole in a variant, or not at all and then not reported there. Raises InputError for tasks
+    answered in part and for answers to unknown questions or given twice, ValueError when the key does not fit the
+    questions.
     """
     index = build_index(info, split, questions, key)
     aligned = align(answers, questions)
     chosen = aligned["chosen"].cast(pa.float64()).to_numpy()
+    _require_whole_tasks(index, ~np.isnan(chosen))
     correct = mark(index, chosen)
     head = report_head(info, split, protocol=protocol, key_revision=key_revision)
     return score_marked(index, correct, head=head, counts=_counts(aligned, questions))
@@ -107,6 +110,22 @@ def interval(estimate: Estimate) -> dict[str, float | None]:
     return {"estimate": estimate.estimate, "low": estimate.low, "high": estimate.high}
 
 
+def _require_whole_tasks(index: KeyIndex, answered: NDArray[np.bool_]) -> None:
+    """Raise InputError when some but not all questions of a task are answered: leaving out hard ones must not pay."""
+    problems = ProblemLog()
+    for variant in VARIANTS:
+        rows = index.rows_of(variant)
+        asked = np.bincount(index.task[rows], minlength=len(index.tasks))
+        given = np.bincount(index.task[rows & answered], minlength=len(index.tasks))
+        for code in np.flatnonzero((given > 0) & (given < asked)):
+            problems.add(
+                "incomplete_answers",
+                f"{asked[code] - given[code]} of the {asked[code]} questions of {index.tasks[code].slug} (variant "
+                f"{variant_name(variant)}) have no answer. Answer every question of a task, or none.",
+            )
+    problems.raise_if_any()
+
+
 def _task_rows(index: KeyIndex, sums: SourceSums, rows: NDArray[np.bool_], variant: int | None) -> list[dict[str, Any]]:
     found = []
     for code, task in enumerate(index.tasks):
@@ -148,7 +167,7 @@ def _within(sums: SourceSums, inside: NDArray[np.bool_], share: NDArray[np.float
 
 def _aggregate_cells(index: KeyIndex, sums: SourceSums, boot: NDArray[np.float64]) -> dict[str, dict[str, Any]]:
     correct, count = sums.correct.sum(axis=0), sums.count.sum(axis=0)
-    means = aggregate_means(index, correct, count)
+    means = aggregate_means(index, correct, count, count > 0)
     cells = {}
     for column, aggregate in enumerate(Aggregate):
         inside = covered(index, aggregate)

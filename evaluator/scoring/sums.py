@@ -31,7 +31,7 @@ def source_sums(index: KeyIndex, correct: NDArray[np.float32], rows: NDArray[np.
     place = index.source[asked].astype(np.int64) * n_tasks + index.task[asked]
     shape, size = (index.n_sources, n_tasks), index.n_sources * n_tasks
     return SourceSums(
-        correct=np.bincount(place, weights=correct[asked], minlength=size).reshape(shape),
+        correct=np.bincount(place, weights=correct[asked], minlength=size).astype(np.float64).reshape(shape),
         count=np.bincount(place, minlength=size).reshape(shape).astype(np.float64),
     )
 
@@ -41,5 +41,6 @@ def replicates(index: KeyIndex, sums: SourceSums) -> NDArray[np.float64]:
     n_tasks = len(index.tasks)
     drawn = bootstrap_sums(np.hstack([sums.correct, sums.count]), index.stratum, index.seed)
     correct, count = drawn[:, :n_tasks], drawn[:, n_tasks:]
+    means = aggregate_means(index, correct, count, sums.count.sum(axis=0) > 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.hstack([aggregate_means(index, correct, count), correct / count])
+        return np.hstack([means, correct / count])

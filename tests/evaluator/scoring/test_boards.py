@@ -1,6 +1,9 @@
 """Boards: the same numbers as reports, facets as subsets, ranks over those who compete."""
 
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
@@ -10,6 +13,7 @@ from evaluator.scoring.aggregates import Aggregate
 from evaluator.scoring.baselines import chance_marks, majority_answers
 from evaluator.scoring.boards import BoardEntry, compute_board
 from evaluator.scoring.index import KeyIndex, build_index
+from evaluator.scoring.sums import replicates, source_sums
 from tests.builders.tables import Tables, answer_table, make_tables, random_answers
 
 
@@ -130,8 +134,8 @@ def test_the_majority_answer_is_learned_on_dev_alone() -> None:
     given = majority_answers(dev.questions, dev.key, test.questions)["chosen"].to_pylist()
     for q, chosen in zip(test.questions.to_pylist(), given, strict=True):
         task = q["dataset"] if q["question"] == CLASSIFICATION else q["question"]
-        counts = [rights[task, q["variant"]].get(option, 0) for option in q["options"]]
-        assert chosen == (counts.index(max(counts)) if max(counts) else -1)
+        seen = [rights[task, q["variant"]].get(option, 0) for option in q["options"]]
+        assert chosen == (seen.index(max(seen)) if max(seen) else -1)
 
 
 def test_perfect_answers_score_one() -> None:
@@ -144,3 +148,52 @@ def test_perfect_answers_score_one() -> None:
     answers = answer_table(tables.questions, [right[row] for row in rows])
     found = score(tables.info, Split.TEST, tables.questions, tables.key, answers, protocol="captions", key_revision=1)
     assert {t["accuracy"]["estimate"] for t in found.report["tasks"]} == {1.0}
+
+
+def test_a_hidden_intersection_withholds_the_cells_of_few_sources_too() -> None:
+    """Enough sources for the score, too few for one of its tasks."""
+    tables = make_tables(datasets=2, items=150, sources=100, seed=11)
+    lean = [row["dataset"] == "set_1" and i > 10 for i, row in enumerate(tables.key.to_pylist())]
+    stain = pa.array(["DAPI" if few else "H&E" for few in lean])
+    key = tables.key.set_column(tables.key.column_names.index("stain"), "stain", stain)
+    narrowed = Tables(info=tables.info, questions=tables.questions, key=key)
+    hidden, public = (
+        compute_board(index_of(narrowed), "fine", [entry(narrowed, 0.5, 1)], {"stain": ("H&E",)}, hidden=hide)
+        for hide in (True, False)
+    )
+    [standing] = hidden.standings
+    assert not hidden.withheld and standing.score.estimate is not None
+    assert [cell.estimate is None for cell in standing.cells] == [False, True]
+    assert [cell.n_questions for cell in standing.cells] == [c.n_questions for c in public.standings[0].cells]
+    assert public.standings[0].cells[1].estimate is not None
+
+
+def test_stored_replicates_rank_as_fresh_draws_do() -> None:
+    tables = make_tables(items=200, sources=100, seed=12)
+    index = index_of(tables)
+    fresh = [entry(tables, share, seed) for seed, share in enumerate((0.3, 0.35, 0.5, 0.6, 0.9))]
+    sums = [source_sums(index, e.correct, index.rows_of(1)) for e in fresh]
+    stored = [replace(e, replicates=replicates(index, s).astype(np.float32)) for e, s in zip(fresh, sums, strict=True)]
+    for board in ("overall", "pooled", "coarse-stain", "set_2"):
+        first, second = (compute_board(index, board, entries, {}, hidden=True) for entries in (fresh, stored))
+        assert first.resolvable_difference == pytest.approx(second.resolvable_difference, abs=1e-6)
+        for a, b in zip(first.standings, second.standings, strict=True):
+            assert (a.rank_low, a.rank_high, a.group) == (b.rank_low, b.rank_high, b.group)
+            assert (a.score.low, a.score.high) == pytest.approx((b.score.low, b.score.high), abs=1e-6)
+
+
+def test_a_partial_entrys_tasks_share_votes_among_those_it_has() -> None:
+    """Its replicates must follow the same votes as its score, whatever the entries beside it have."""
+    tables = make_tables(
+        datasets=3, items=90, kinds=(CLASSIFICATION,), variants=(1,), vote_groups=(("set_0", "set_1"),), seed=13
+    )
+    whole, part = entry(tables, 0.5, 1), entry(tables, 0.7, 2)
+    marks = part.correct.copy()
+    marks[np.array(tables.questions["dataset"].to_pylist()) == "set_1"] = np.nan
+    lacking = replace(part, correct=marks)
+    beside = compute_board(index_of(tables), "overall", [whole, lacking], {}, hidden=True).standings[1]
+    alone = compute_board(index_of(tables), "overall", [lacking], {}, hidden=True).standings[0]
+    assert beside.score == alone.score
+    set_0, _, set_2 = beside.cells
+    assert set_0.estimate is not None and set_2.estimate is not None
+    assert beside.score.estimate == pytest.approx((set_0.estimate + set_2.estimate) / 2)

@@ -169,3 +169,42 @@ def test_the_interval_of_macro_comes_from_whole_sources() -> None:
     answers = random_answers(tables.questions, 13)
     once, again = (scored(t, a)["aggregates"]["macro"]["1"] for t, a in ((tables, answers), (doubled, twice(answers))))
     assert again == {**once, "n_questions": 120}
+
+
+def test_leaving_out_some_questions_of_a_task_is_refused() -> None:
+    tables = make_tables(seed=14)
+    answers = random_answers(tables.questions)
+    with pytest.raises(InputError) as refused:
+        scored(tables, answers.slice(1))
+    [problem] = refused.value.problems
+    assert problem.code == "incomplete_answers" and problem.message.startswith("1 of the 60 questions of coarse-")
+
+
+def test_leaving_out_a_whole_task_is_reported_as_nothing_measured() -> None:
+    tables = make_tables(seed=15)
+    answers = random_answers(tables.questions)
+    asked = [q["question"] != CLASSIFICATION or q["dataset"] != "set_1" for q in tables.questions.to_pylist()]
+    report = scored(tables, answers.filter(pa.array(asked)))
+    left_out = [t for t in report["tasks"] if t["task"] == "set_1"]
+    assert {(t["n_questions"], t["accuracy"]["estimate"], t["accuracy"]["low"]) for t in left_out} == {(0, None, None)}
+    assert {variant["n_tasks"] for variant in report["aggregates"]["fine"].values()} == {2}
+
+
+def test_the_order_of_the_keys_rows_does_not_matter() -> None:
+    tables = make_tables(seed=16)
+    answers = random_answers(tables.questions)
+    order = np.random.default_rng(1).permutation(tables.key.num_rows)
+    moved = Tables(info=tables.info, questions=tables.questions, key=tables.key.take(order))
+    assert canonical_json(scored(moved, answers)) == canonical_json(scored(tables, answers))
+
+
+def test_sources_alone_in_their_stratum_still_vary() -> None:
+    """Two sources, each in a dataset of its own: their draws must not be frozen."""
+    tables = make_tables(datasets=2, items=40, sources=1, kinds=(CLASSIFICATION,), variants=(1,), seed=17)
+    by_dataset = pa.array([f"source of {name}" for name in tables.key["dataset"].to_pylist()])
+    key = tables.key.set_column(tables.key.column_names.index("source"), "source", by_dataset)
+    apart = Tables(info=tables.info, questions=tables.questions, key=key)
+    right = [row["answers"][0]["answer_idx"] for row in key.to_pylist()]
+    chosen = [r if i % 4 else -1 for i, r in enumerate(right)]
+    pooled = scored(apart, answer_table(tables.questions, chosen))["aggregates"]["pooled"]["1"]
+    assert pooled["low"] < pooled["estimate"] < pooled["high"]
