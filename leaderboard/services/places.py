@@ -5,8 +5,8 @@ root/postgres    owned by the account that runs the servers, 0700: Postgres data
 root/redis       likewise: append-only file
 root/sockets     link to a private folder with a short path (a socket's path may have 107 bytes)
 
-Postgres refuses to run as root; then both servers run as `nobody`. No existing folder's mode is ever changed: where
-`nobody` cannot reach `var_dir`, root lies under /var/lib and `var_dir` holds a link to it.
+Postgres refuses to run as root; then both servers run as `daemon` (not `nobody`, which the sandboxed child becomes).
+No existing folder's mode is ever changed: where `daemon` cannot reach `var_dir`, root lies under /var/lib and `var_dir` holds a link to it.
 """
 
 import fcntl
@@ -137,9 +137,9 @@ def delete(services: Services) -> None:
 def _account() -> Account:
     if os.geteuid() != 0:
         return Account(uid=os.geteuid(), gid=os.getegid(), drop={})
-    nobody = pwd.getpwnam("nobody")
-    drop = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-    return Account(uid=nobody.pw_uid, gid=nobody.pw_gid, drop=drop)
+    daemon = pwd.getpwnam("daemon")
+    drop = {"user": daemon.pw_uid, "group": daemon.pw_gid, "extra_groups": []}
+    return Account(uid=daemon.pw_uid, gid=daemon.pw_gid, drop=drop)
 
 
 def reaches(account: Account, path: Path) -> bool:
