@@ -3,7 +3,7 @@
 Ranks come from replicates drawn with the same weights for all entries, so any two are compared pairwise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,7 +52,7 @@ class BoardResult:
 
 
 def compute_board(
-    index: KeyIndex, board: str, entries: Sequence[BoardEntry], facets: dict[str, tuple[str, ...]], *, hidden: bool
+    index: KeyIndex, board: str, entries: Sequence[BoardEntry], facets: Mapping[str, tuple[str, ...]], *, hidden: bool
 ) -> BoardResult:
     """Compute `board` (an aggregate's or a task's slug) over the items that have the facets' values.
 

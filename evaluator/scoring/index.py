@@ -4,6 +4,7 @@ Built once per (release, split, key revision) and shared by every entry that is 
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -69,7 +70,7 @@ class KeyIndex:
         """The rows of one variant that some task counts."""
         return (self.variant == (QUESTION_FORM if variant is None else variant)) & (self.task >= 0)
 
-    def rows_in(self, facets: dict[str, tuple[str, ...]]) -> NDArray[np.bool_]:
+    def rows_in(self, facets: Mapping[str, tuple[str, ...]]) -> NDArray[np.bool_]:
         """The rows whose item has one of the values of every facet named. Raises KeyError for an unknown facet."""
         kept = np.ones(len(self.task), dtype=bool)
         for name, values in facets.items():
