@@ -1,9 +1,14 @@
 """Fixtures of every test: the servers of this run, started when the first test needs them."""
 
+import os
+
 import pytest
 
 from leaderboard.services import Services
 from tests import embedded
+
+# Before anything imports torch: its threads would spin against the servers and the browser of this run.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(scope="session")

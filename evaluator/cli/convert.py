@@ -32,6 +32,8 @@ def run(args: argparse.Namespace) -> None:
     require_file(args.checkpoint)
     if args.out.exists():
         raise InputError.single("file_exists", f"{args.out} exists already. Choose another name or remove it.")
+    if not args.out.absolute().parent.is_dir():
+        raise InputError.single("no_such_folder", f"The folder of {args.out} does not exist. Make it first.")
     architecture = find_architecture(args.architecture) if args.architecture else None
     from evaluator.weights.convert import convert_checkpoint
 

@@ -53,7 +53,7 @@ def _load(source: Path) -> Any:
         return torch.load(source, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError.single(
-            "unreadable_file", f"{source} cannot be read: {error.strerror}.", field="file"
+            "unreadable_file", f"{source} cannot be read: {error.strerror or error}.", field="file"
         ) from None
     except UNPICKLING_ERRORS as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
