@@ -13,6 +13,8 @@ from evaluator.errors import InputError
 from evaluator.release.schema import CLASSIFICATION, Split
 from evaluator.scoring import canonical_json, score
 from evaluator.scoring.baselines import chance_marks
+from evaluator.scoring.index import build_index
+from evaluator.scoring.report import score_marked
 from tests.builders.tables import Tables, answer_table, make_tables, random_answers
 
 
@@ -140,6 +142,19 @@ def test_chance_is_the_mean_of_one_over_the_options() -> None:
     tables = make_tables(seed=9)
     marks = chance_marks(tables.questions)
     assert marks.tolist() == pytest.approx([1 / len(o) for o in tables.questions["options"].to_pylist()])
+
+
+def test_the_report_of_chance_shows_what_guessing_would_score() -> None:
+    tables = make_tables(datasets=2, seed=9)
+    index = build_index(tables.info, Split.TEST, tables.questions, tables.key)
+    report = score_marked(index, chance_marks(tables.questions), head={}, counts={}).report
+    rows = [q for q in tables.questions.to_pylist() if q["variant"] == 1]
+    assert report["aggregates"]["pooled"]["1"]["estimate"] == pytest.approx(
+        np.mean([1 / len(q["options"]) for q in rows]), abs=1e-6
+    )
+    stains = [1 / len(q["options"]) for q in rows if q["question"] == "stain"]
+    told = next(t for t in report["tasks"] if t["task"] == "coarse-stain" and t["variant"] == 1)
+    assert told["accuracy"]["estimate"] == pytest.approx(np.mean(stains), abs=1e-6)
 
 
 def test_answers_to_unknown_questions_and_double_answers_are_refused() -> None:
