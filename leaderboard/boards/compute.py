@@ -35,6 +35,8 @@ WITHHELD = (
     "are not."
 )
 
+FEW = "Too few: fewer than 10 sources stand behind these scores, so their intervals cannot be trusted."
+
 
 @dataclass(frozen=True, kw_only=True)
 class OpenSplit:
@@ -62,14 +64,17 @@ def compute(opened: OpenSplit, board: str, facets: dict[str, tuple[str, ...]]) -
     result = compute_board(opened.index, board, opened.marks, facets, hidden=hidden)
     columns = [_column(opened, slug, facets) for slug in result.tasks]
     many = len(columns) > 1
-    rows = _ranked([_row(opened, entry, standing, many=many)
-                    for entry, standing in zip(opened.entries, result.standings, strict=True)])  # fmt: skip
+    narrowed = hidden and bool(facets)
+    rows = _ranked([
+        _row(opened, entry, standing, cells=_cells(standing, withhold_few=narrowed) if many else [])
+        for entry, standing in zip(opened.entries, result.standings, strict=True)
+    ])  # fmt: skip
     return Board(
         title=board_title(board, opened.info), metric=metric_words(result.metric), n_tasks=_n_scored(result, columns),
         n_questions=result.n_questions, n_sources=result.n_sources,
         resolvable_difference=_rounded(result.resolvable_difference), chance=_reference(rows, Baseline.CHANCE),
         majority=_reference(rows, Baseline.MAJORITY), columns=columns if many else [],
-        rows=[with_html(row) for row in rows], notes=[WITHHELD] if result.withheld else [],
+        rows=[with_html(row) for row in rows], notes=_notes(result),
     )  # fmt: skip
 
 
@@ -105,16 +110,30 @@ def _column(opened: OpenSplit, slug: str, facets: dict[str, tuple[str, ...]]) ->
     )  # fmt: skip
 
 
-def _row(opened: OpenSplit, entry: LiveEntry, standing: Standing, *, many: bool) -> Row:
+def _row(opened: OpenSplit, entry: LiveEntry, standing: Standing, *, cells: list[list[Any]]) -> Row:
     stale = entry.key_revision_id != opened.release.key_revision_id or entry.report_scorer != SCORER_VERSION
     return Row(
         model=entry.model, name=entry.name, submission=entry.submission, submissions=entry.n_submissions,
         kind=entry.kind, verified=entry.verified, protocol=entry.protocol, stale=stale,
         weak_sandbox=entry.weak_sandbox, rank=None, rank_low=standing.rank_low, rank_high=standing.rank_high,
         group=standing.group, **_interval(standing.score), n_questions=standing.score.n_questions,
-        cells=[_cell(cell) for cell in standing.cells] if many else [], reason=_reason(opened.info, standing),
+        cells=cells, reason=_reason(opened.info, standing),
         beside=_cell(standing.beside)[:3] if standing.beside else None,
     )  # fmt: skip
+
+
+def _cells(standing: Standing, *, withhold_few: bool) -> list[list[Any]]:
+    """Scores per task; where facets cut a hidden split so small that scores would tell of single images, only n."""
+    return [
+        [None, None, None, cell.n_questions] if withhold_few and cell.too_few else _cell(cell)
+        for cell in standing.cells
+    ]
+
+
+def _notes(result: BoardResult) -> list[str]:
+    if result.withheld:
+        return [WITHHELD]
+    return [FEW] if result.n_sources < FEW_SOURCES else []
 
 
 def _ranked(rows: list[Row]) -> list[Row]:

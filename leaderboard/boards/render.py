@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from django.template.loader import get_template
 
 from leaderboard.boards.marks import marks_of
-from leaderboard.boards.rows import Row
+from leaderboard.boards.rows import Board, Row
 from leaderboard.numbers import MISSING, percent, position
 
+SCALE = (0, 25, 50, 75, 100)  # percent, the same on every board
 TINTS = 10  # classes t0 … t9 of tables.css
 
 
@@ -23,7 +24,7 @@ class Drawn:
 def with_html(row: Row) -> Row:
     """The row with its cells rendered."""
     cells = [(tint(cell[0]), percent(cell[0])) for cell in row.cells]
-    context = {"row": row, "marks": marks_of(row), "drawn": draw(row.score, row.low, row.high), "cells": cells}
+    context = {"row": row, "marks": marks_of(row), "drawn": drawn(row), "cells": cells}
     return replace(row, html=get_template("boards/_row.html").render(context).strip())
 
 
@@ -33,6 +34,19 @@ def draw(score: float | None, low: float | None, high: float | None) -> Drawn | 
         return None
     low, high = (score if low is None else low), (score if high is None else high)
     return Drawn(point=position(score), left=position(low), width=position(high - low))
+
+
+def drawn(row: Row) -> Drawn | None:
+    """The drawing of a row's score."""
+    return draw(row.score, row.low, row.high)
+
+
+def references(board: Board) -> dict[str, str | None]:
+    """Where chance and majority stand on the scale."""
+    return {
+        "chance": None if board.chance is None else position(board.chance),
+        "majority": None if board.majority is None else position(board.majority),
+    }
 
 
 def tint(score: float | None) -> str:

@@ -9,12 +9,13 @@ import json
 from collections.abc import Mapping
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from evaluator.release.schema import Split
 from leaderboard.boards import compute
 from leaderboard.boards.entries import LiveEntry, live_entries
 from leaderboard.boards.names import AGGREGATE_TITLES
-from leaderboard.boards.rows import Board
+from leaderboard.boards.rows import SCHEMA, Board
 from leaderboard.boards.view import View
 from leaderboard.models import BoardSnapshot, Release
 
@@ -30,7 +31,7 @@ def get_board(release: Release, split: Split, board: str, facets: Mapping[str, t
     if board not in board_names(release, split):
         raise NoSuchBoard(f"no board {board}")
     query = View(split=split, facets=dict(facets)).facet_query
-    stored = BoardSnapshot.objects.filter(release=release, split=split, board=board, facets=query).first()
+    stored = _readable(release, split, board, query).first()
     if stored is not None and not query:
         return Board.from_json(stored.content)  # its worker keeps it up to date
     entries = live_entries(release, split)
@@ -61,13 +62,19 @@ def _build_one(release: Release, split: Split, board: str, facets: dict[str, tup
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('leaderboard.boards'), %s)", [release.pk % 2**31])
         entries = live_entries(release, split)
         basis = _basis(release, entries)
-        made = BoardSnapshot.objects.filter(release=release, split=split, board=board, facets=query, basis=basis)
-        if stored := made.first():
+        if stored := _readable(release, split, board, query).filter(basis=basis).first():
             return Board.from_json(stored.content)
         found = compute.compute(compute.open_split(release, split, entries), board, facets)
         _store(release, split, board, query, basis, found)
         _forget_oldest(release, split)
     return found
+
+
+def _readable(release: Release, split: Split, board: str, query: str) -> QuerySet[BoardSnapshot]:
+    """The stored board, unless an earlier version of this program wrote it."""
+    return BoardSnapshot.objects.filter(
+        release=release, split=split, board=board, facets=query, content__schema=SCHEMA
+    )  # fmt: skip
 
 
 def _store(release: Release, split: Split, board: str, query: str, basis: str, found: Board) -> None:

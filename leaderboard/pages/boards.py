@@ -16,14 +16,13 @@ from leaderboard import permissions
 from leaderboard.boards import export, snapshots
 from leaderboard.boards.marks import LEGEND
 from leaderboard.boards.names import AGGREGATE_TITLES, FACET_TITLES, board_title
+from leaderboard.boards.render import SCALE, references
 from leaderboard.boards.rows import Board, Row
 from leaderboard.boards.view import View, hidden_because, read_view, shown_rows
 from leaderboard.models import Model, Release
 from leaderboard.models.submissions import SubmissionKind
-from leaderboard.numbers import position
 
 MAIN_FACETS = ("modality", "domain")
-SCALE = (0, 25, 50, 75, 100)
 
 
 @require_safe
@@ -45,10 +44,9 @@ def board(request: HttpRequest, release: str, board: str) -> HttpResponse:
         "release": found, "board": table, "view": view, "rows": rows, "shown": len(rows),
         "heading": heading(table.title, view),
         "body": _body(rows, view, own), "heads": _heads(found, board, table, view),
-        "grid": SCALE, "scale": SCALE, "legend": LEGEND, "references": {
-            "chance": table.chance is not None and position(table.chance),
-            "majority": table.majority is not None and position(table.majority),
-        },
+        "scale": SCALE,
+        "sorted_by": next((column.title for column in table.columns if column.slug == view.sort), ""),
+        "legend": LEGEND, "references": references(table),
         "csv_url": f"?{view.query()}&format=csv",
         "json_url": f"{reverse('api-board', args=[found.slug, board])}?{view.query()}",
         **_filters(found, view), **_missing(table, view), **_tabs(found, board, view, info),

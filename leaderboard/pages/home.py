@@ -12,6 +12,7 @@ from evaluator.release.info import info_from_json
 from leaderboard import permissions
 from leaderboard.boards import snapshots
 from leaderboard.boards.names import OVERALL, default_split
+from leaderboard.boards.render import SCALE, references
 from leaderboard.boards.rows import Board, Column
 from leaderboard.models import Entry, Release
 from leaderboard.pages.context import THEME_COOKIE, THEMES
@@ -31,9 +32,10 @@ def home(request: HttpRequest) -> HttpResponse:
         current = releases[0]
         split = default_split(info_from_json(current.info))
         board = snapshots.get_board(current, split, OVERALL, {})
-        latest = Entry.objects.filter(release=current, superseded_at=None).select_related("model", "submission")
+        latest = Entry.objects.filter(release=current, superseded_at=None, split=split).select_related("model")
         context |= {
-            "release": current, "split": split, "board": board, "top": board.rows[:TOP_ROWS],
+            "release": current, "split": split, "board": board, "top": board.rows[:TOP_ROWS], "scale": SCALE,
+            "references": references(board),
             "latest": latest.order_by("-published_at")[:LATEST_ENTRIES], **_tasks(board),
         }  # fmt: skip
     return render(request, "home.html", context)

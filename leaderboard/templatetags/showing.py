@@ -18,6 +18,7 @@ register.filter("large", numbers.large)
 register.filter("bytes", numbers.size)
 register.filter("duration", numbers.duration)
 register.filter("tone", states.tone)
+register.filter("drawn", render.drawn)
 register.filter("rank_interval", render.rank_interval)
 
 
