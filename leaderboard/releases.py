@@ -72,6 +72,8 @@ def _adopt(incoming: Path, slug: str, info: ReleaseInfo, visibility: Visibility)
         visibility=visibility, info=asdict(info), summary=summarise_release(info, incoming / KEYS),
     )  # fmt: skip
     keys, public = storage.key_folder(release, 1), storage.release_folder(release)
+    if keys.parent.exists() or public.exists():
+        raise InputError.single("slug_taken", f"Files of an earlier release {slug} are there: choose another --slug.")
     try:
         _move_keys(incoming / KEYS, keys)
         incoming.rename(public)
@@ -80,7 +82,7 @@ def _adopt(incoming: Path, slug: str, info: ReleaseInfo, visibility: Visibility)
             release.key_revision = KeyRevision.objects.create(release=release, number=1, note="as imported")
             release.save(update_fields=["key_revision"])
     except BaseException:
-        shutil.rmtree(keys, ignore_errors=True)
+        shutil.rmtree(keys.parent, ignore_errors=True)
         shutil.rmtree(public, ignore_errors=True)
         raise
     return release

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, close_old_connections, connection
 
 from evaluator.errors import EvaluationFailed, InputError
 from leaderboard import outcomes, states
@@ -30,6 +30,7 @@ def drain(queue_name: str) -> int:
     """Claim and do work of one queue until none waits; returns how many pieces were taken."""
     queue, taken = Queue(queue_name), 0
     worker = Presence.current.name if Presence.current else worker_name(queue)
+    close_old_connections()  # the database may have been restarted since the last ring
     try:
         while not dispatch.stopping.is_set():
             if claim := claims.claim(queue, worker):

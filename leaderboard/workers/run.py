@@ -55,7 +55,8 @@ class Progress:
 
     def __call__(self, progress: dict[str, Any]) -> None:
         stage, now = progress["stage"], time.monotonic()
-        if stage == self._stage and now - self._written < PROGRESS_S:
+        finished = progress["done"] == progress["total"]
+        if stage == self._stage and not finished and now - self._written < PROGRESS_S:
             return
         try:
             if self._claim.held().update(progress=progress):

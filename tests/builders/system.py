@@ -1,0 +1,64 @@
+"""A whole small system for tests: an imported release, weights, server processes on the test's database."""
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from urllib.parse import quote
+
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+
+from leaderboard.models import Release
+from tests.builders.hub import hub_rows, write_hub
+
+ARCHITECTURE = "ubench-tiny"
+
+
+@cache
+def tiny_hub(splits: Sequence[str] = ("dev", "test", "sealed"), items_per_split: int = 8) -> Path:
+    """A Hub folder of a few noise images, with its splits given."""
+    rows = hub_rows(items_per_split * len(splits))
+    for number, row in enumerate(rows):
+        row["split"] = splits[number // items_per_split]
+    return write_hub(Path(mkdtemp(prefix="tiny-hub-")) / "hub", rows)
+
+
+def import_tiny_release(slug: str = "tiny", hub: Path | None = None) -> Release:
+    """The release as an organiser imports it, baselines included."""
+    call_command("import_release", str(hub or tiny_hub()), slug=slug, splits="given", verbosity=0)
+    return Release.objects.get(slug=slug)
+
+
+@cache
+def tiny_weights(seed: int = 0) -> Path:
+    """An untrained checkpoint of the demo's architecture, as a safetensors file."""
+    import torch
+    from safetensors.torch import save_file
+
+    from evaluator.encoders.open_clip import build_model
+    from evaluator.encoders.registry import get_architecture
+
+    torch.manual_seed(seed)
+    model = build_model(get_architecture(ARCHITECTURE))
+    path = Path(mkdtemp(prefix="tiny-weights-")) / f"tiny-{seed}.safetensors"
+    tensors = {name: (torch.randn_like(value) / 8 if value.is_floating_point() and value.ndim else value).contiguous()
+               for name, value in model.state_dict().items()}  # fmt: skip
+    save_file(tensors, path)
+    return path
+
+
+def server_environment(**changes: str) -> dict[str, str]:
+    """The environment of server processes that work on this test's database and folders."""
+    database = connection.settings_dict
+    url = (
+        f"postgresql://{quote(database['USER'])}:{quote(database['PASSWORD'])}@/{quote(database['NAME'])}"
+        f"?host={quote(database['HOST'])}&port={quote(str(database['PORT']))}"
+    )
+    given: Mapping[str, str] = {
+        "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE, "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": ".",
+    }  # fmt: skip
+    return {**os.environ, **given, **changes}

@@ -1,0 +1,26 @@
+"""Every fault several times at 5 s leases, at random moments, to submissions that take the whole way."""
+
+import random
+import time
+
+import pytest
+
+from tests.builders.waiting import wait_until
+from tests.faults.faults import FAULTS
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.faults, pytest.mark.timeout(600)]
+LEASE_S = 5.0
+SPLITS = ("dev", "test", "sealed")
+ROUNDS = 3
+AFTER_FAULT_S = 60.0
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_everything_accepted_is_scored_exactly_once_when(fault, seed, live):
+    submitted = [live.submit() for _ in range(2)]
+    evaluations = wait_until(lambda: list(submitted[0].evaluations.all()), within_s=60)
+    time.sleep(random.Random(seed).uniform(0, 3))
+    fault(live, random.Random(seed).choice(evaluations))
+    for submission in submitted:
+        live.assert_scored_once(submission, within_s=AFTER_FAULT_S)
