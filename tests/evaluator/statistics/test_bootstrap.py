@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluator.statistics.bootstrap import bootstrap_sums, percentile_interval, seed_of, source_weights
@@ -14,6 +14,7 @@ def all_weights(stratum: np.ndarray, seed: int, replicates: int = 300) -> np.nda
     return np.concatenate(list(source_weights(stratum, seed, replicates)))
 
 
+@settings(deadline=None)
 @given(STRATA, st.integers(0, 2**64 - 1))
 def test_every_replicate_draws_as_many_sources_of_a_stratum_as_it_has(stratum: np.ndarray, seed: int) -> None:
     weights = all_weights(stratum, seed, 5)

@@ -5,7 +5,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
@@ -38,17 +38,20 @@ def interval(sources: list[tuple[int, int]]) -> tuple[float, float, float]:
     return found.estimate, found.low, found.high
 
 
+@settings(deadline=None)
 @given(SOURCES)
 def test_equals_the_definition(sources: list[tuple[int, int]]) -> None:
     assert interval(sources) == pytest.approx(slow_interval(sources), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(SOURCES, st.randoms())
 def test_order_of_sources_does_not_matter(sources: list[tuple[int, int]], random: Random) -> None:
     shuffled = random.sample(sources, len(sources))
     assert interval(shuffled) == pytest.approx(interval(sources), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(SOURCES)
 def test_interval_holds_the_estimate_and_stays_a_fraction(sources: list[tuple[int, int]]) -> None:
     estimate, low, high = interval(sources)
@@ -92,6 +95,7 @@ def test_sources_without_a_question_do_not_count() -> None:
     assert (found.low, found.high) == pytest.approx(slow_interval([(1, 2), (0, 1)])[1:])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=12), st.floats(0.1, 1))
 def test_a_mean_of_tasks_equals_its_linearised_definition(extra: list[tuple[int, int]], vote: float) -> None:
     """Two tasks; each source answers `min` of `max` questions of task 0 and one of task 1, right when even."""
