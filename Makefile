@@ -45,7 +45,7 @@ PRODUCTION = env --unset DEBUG --unset DEMO SECRET_KEY=$$($(BIN)/python -c 'impo
 	DATABASE_URL='postgresql:///leaderboard?host=/nonexistent' REDIS_URL=unix:///nonexistent
 
 bench: setup ## every speed and memory figure beside its goal
-	$(BIN)/python -m pytest -m bench tests/bench -s
+	$(BIN)/python -m tests.bench
 
 faults: setup need-parts ## the long form of the fault tests
 	$(BIN)/python -m pytest -m faults -s
