@@ -50,11 +50,14 @@ class OpenSplit:
     marks: list[BoardEntry]
 
 
-def open_split(release: Release, split: Split, entries: list[LiveEntry]) -> OpenSplit:
-    """Open what the boards of a split are computed from. Reads KEY_ROOT."""
+def open_split(release: Release, split: Split, entries: list[LiveEntry], *, with_replicates: bool = True) -> OpenSplit:
+    """Open what the boards of a split are computed from. Reads KEY_ROOT.
+
+    Boards narrowed by facets draw replicates of their own, so they need none of the stored ones.
+    """
     info = info_from_json(release.info)
     index = _index(release.slug, info.hash, split, release.key_revision.number)
-    marks = [_marks(release, entry) for entry in entries]
+    marks = [_marks(release, entry, with_replicates) for entry in entries]
     return OpenSplit(release=release, split=split, info=info, index=index, entries=entries, marks=marks)
 
 
@@ -64,9 +67,8 @@ def compute(opened: OpenSplit, board: str, facets: dict[str, tuple[str, ...]]) -
     result = compute_board(opened.index, board, opened.marks, facets, hidden=hidden)
     columns = [_column(opened, slug, facets) for slug in result.tasks]
     many = len(columns) > 1
-    narrowed = hidden and bool(facets)
     rows = _ranked([
-        _row(opened, entry, standing, cells=_cells(standing, withhold_few=narrowed) if many else [])
+        _row(opened, entry, standing, cells=[_cell(cell) for cell in standing.cells] if many else [])
         for entry, standing in zip(opened.entries, result.standings, strict=True)
     ])  # fmt: skip
     return Board(
@@ -87,12 +89,12 @@ def _index(slug: str, release_hash: str, split: Split, revision: int) -> KeyInde
     return build_index(read_info(folder), split, read_questions(folder, split), key)
 
 
-def _marks(release: Release, entry: LiveEntry) -> BoardEntry:
+def _marks(release: Release, entry: LiveEntry, with_replicates: bool) -> BoardEntry:
     """The entry's correctness bits and the replicates of its headline wording."""
     folder = storage.derived_path(release, entry.report_id)
     with np.load(folder / REPLICATES) as stored:
         variant = headline_variant(entry.protocol, set(stored.files))
-        replicates = stored[str(variant)]
+        replicates = stored[str(variant)] if with_replicates else None
     return BoardEntry(
         correct=np.load(folder / CORRECT, mmap_mode="r"), variant=variant, replicates=replicates,
         ranked=entry.kind != SubmissionKind.BASELINE,
@@ -120,14 +122,6 @@ def _row(opened: OpenSplit, entry: LiveEntry, standing: Standing, *, cells: list
         cells=cells, reason=_reason(opened.info, standing),
         beside=_cell(standing.beside)[:3] if standing.beside else None,
     )  # fmt: skip
-
-
-def _cells(standing: Standing, *, withhold_few: bool) -> list[list[Any]]:
-    """Scores per task; where facets cut a hidden split so small that scores would tell of single images, only n."""
-    return [
-        [None, None, None, cell.n_questions] if withhold_few and cell.too_few else _cell(cell)
-        for cell in standing.cells
-    ]
 
 
 def _notes(result: BoardResult) -> list[str]:

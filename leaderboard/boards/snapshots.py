@@ -64,7 +64,7 @@ def _build_one(release: Release, split: Split, board: str, facets: dict[str, tup
         basis = _basis(release, entries)
         if stored := _readable(release, split, board, query).filter(basis=basis).first():
             return Board.from_json(stored.content)
-        found = compute.compute(compute.open_split(release, split, entries), board, facets)
+        found = compute.compute(compute.open_split(release, split, entries, with_replicates=not facets), board, facets)
         _store(release, split, board, query, basis, found)
         _forget_oldest(release, split)
     return found

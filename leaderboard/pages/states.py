@@ -46,7 +46,7 @@ def steps(detail: Detail) -> list[Step]:
         (at, word), here = PRESENT[detail.state], "now"
     line = [Step(word=name, css="past", at=times[place]) for place, name in enumerate(WORDS[:at])]
     if at < len(WORDS):
-        line.append(Step(word=word, css=here, at=_last(detail.events, detail.state)))
+        line.append(Step(word=word, css=here, at=_last(detail.events, detail.state) if here else None))
         line += [Step(word=name, css="") for name in WORDS[at + 1 :] if not here == "wrong"]
     return line
 
