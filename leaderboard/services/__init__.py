@@ -54,9 +54,11 @@ def stop(services: Services) -> None:
 
 
 def remove(services: Services) -> None:
-    """Stop both and delete their data."""
-    stop(services)
+    """Stop both and delete their data, before another process may use the place."""
+    redis.stop(services)
+    postgres.stop(services)
     places.delete(services)
+    places.release(services)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,8 @@ root/redis       likewise: append-only file
 root/sockets     link to a private folder with a short path (a socket's path may have 107 bytes)
 
 Postgres refuses to run as root; then both servers run as `daemon` (not `nobody`, which the sandboxed child becomes).
-No existing folder's mode is ever changed: where `daemon` cannot reach `var_dir`, root lies under /var/lib and `var_dir` holds a link to it.
+No existing folder's mode is ever changed: where `daemon` cannot reach `var_dir`, root lies under /var/lib and
+`var_dir` holds a link to it.
 """
 
 import fcntl
@@ -128,8 +129,9 @@ def delete_sockets(services: Services) -> None:
 
 
 def delete(services: Services) -> None:
-    """Delete the data of a stopped pair."""
-    shutil.rmtree(services.root)
+    """Delete the data of a stopped pair, if it is still there."""
+    if services.root.exists():
+        shutil.rmtree(services.root)
     if services.link.is_symlink():
         services.link.unlink()
 

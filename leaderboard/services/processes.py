@@ -17,9 +17,12 @@ POLL_S = 0.02
 
 def processes_in(folder: Path, program: str) -> list[psutil.Process]:
     """All live processes called `program` whose working directory is `folder` (which may be deleted by now)."""
-    places = {str(folder), f"{folder} (deleted)"}
-    found = psutil.process_iter(["name", "cwd"])
-    return [p for p in found if p.info["name"] == program and p.info["cwd"] in places]
+    places, found = {folder, Path(f"{folder} (deleted)")}, []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, psutil.NoSuchProcess):  # ended meanwhile, or not ours to see
+            if (entry / "cwd").readlink() in places and (entry / "comm").read_text().strip() == program:
+                found.append(psutil.Process(int(entry.name)))
+    return found
 
 
 def end(folder: Path, program: str, how: signal.Signals, *, patience_s: float) -> bool:
