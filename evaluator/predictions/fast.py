@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import IO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.json
@@ -104,7 +105,7 @@ def _normalise(batch: pa.RecordBatch, first_row: int) -> pa.RecordBatch:
         columns["index"] = columns.pop("option")
     if "variant" in columns and pa.types.is_string(columns["variant"].type):
         columns["variant"] = read_variants(columns["variant"])
-    columns["row"] = pa.array(range(first_row, first_row + n), pa.int64())
+    columns["row"] = pa.array(np.arange(first_row, first_row + n))
     return pa.RecordBatch.from_arrays(
         [columns.get(field.name, pa.nulls(n, field.type)) for field in PREDICTIONS], schema=PREDICTIONS
     )

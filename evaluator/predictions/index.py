@@ -81,4 +81,5 @@ def variant_codes(variants: pa.Array | pa.ChunkedArray) -> Ints:
 
 def to_ints(column: pa.Array | pa.ChunkedArray) -> Ints:
     """An integer column as numpy, nulls as NOWHERE."""
-    return pc.fill_null(column.cast(pa.int64()), NOWHERE).to_numpy(zero_copy_only=False)
+    whole = pc.fill_null(column, NOWHERE) if column.null_count else column
+    return whole.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)

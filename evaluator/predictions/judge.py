@@ -84,8 +84,8 @@ class Judge:
             )
         self._problems.raise_if_any()
         kept = np.flatnonzero(self._answered_in != NO_ROW)
-        questions = self._index.questions.take(pa.array(kept))
-        columns = {name: questions[name] for name in (*NAMES, "variant")}
+        named = self._index.questions.select([*NAMES, "variant"]).take(pa.array(kept))
+        columns = {name: named[name] for name in named.column_names}
         columns |= {"chosen": pa.array(self._chosen[kept]), "text": self._texts(kept)}
         return pa.table([columns.get(field.name, pa.nulls(len(kept), field.type)) for field in ANSWERS], schema=ANSWERS)
 

@@ -6,6 +6,7 @@ written out.
 
 from collections.abc import Iterator
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -117,7 +118,7 @@ def _normalise(columns: dict[str, pa.Array], n: int, first_row: int) -> pa.Recor
         columns["index"] = columns.pop("option").cast(pa.int64(), safe=False)
     if "variant" in columns:
         columns["variant"] = _variants(columns["variant"])
-    columns["row"] = pa.array(range(first_row, first_row + n), pa.int64())
+    columns["row"] = pa.array(np.arange(first_row, first_row + n))
     batch = pa.RecordBatch.from_arrays(
         [columns.get(field.name, pa.nulls(n)).cast(field.type) for field in PREDICTIONS], schema=PREDICTIONS
     )

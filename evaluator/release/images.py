@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 # How each kind of pixel is stored. 16-bit grey stays 16-bit; palettes and print colours become plain colour.
@@ -58,7 +58,7 @@ def decode_pixels(encoded: bytes | None) -> Image.Image:
                 return _strip(opened)
     except UndecodableImage:
         raise
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise UndecodableImage(f"it is none of {', '.join(FORMATS)}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UndecodableImage(f"it has more than {Image.MAX_IMAGE_PIXELS} pixels") from None

@@ -38,10 +38,10 @@ def read_questions(folder: Path, split: Split) -> pa.Table:
 def iter_questions(folder: Path, splits: set[Split], *, batch_rows: int = 1_000) -> Iterator[pa.RecordBatch]:
     """The QUESTIONS rows of `splits` in canonical order, at most `batch_rows` in memory at a time."""
     wanted = pa.concat_arrays([item_ids(read_items(folder, split)) for split in sorted(splits)])
-    path = Path(folder) / QUESTIONS_FILE
-    with open_table(path, QUESTIONS) as parquet:
+    holds_no_other = splits == set(read_info(folder).splits)  # as packs and the views of jobs do
+    with open_table(Path(folder) / QUESTIONS_FILE, QUESTIONS) as parquet:
         for batch in parquet.iter_batches(batch_size=batch_rows, use_threads=False):
-            kept = batch.filter(pc.is_in(item_ids(batch), value_set=wanted))
+            kept = batch if holds_no_other else batch.filter(pc.is_in(item_ids(batch), value_set=wanted))
             if kept.num_rows:
                 yield kept
 
