@@ -18,8 +18,9 @@ from leaderboard.services import Services
 from leaderboard.states import EvaluationState, SubmissionState
 from leaderboard.uploads import received_from
 from tests.builders.leaderboard import make_evaluation, make_submission
-from tests.builders.system import ARCHITECTURE, server_environment, tiny_weights
+from tests.builders.system import server_environment, tiny_weights
 from tests.builders.waiting import wait_until
+from tests.builders.weights import TINY
 
 CHILD = "evaluator.sandbox.child"
 STARTED_S = 30.0
@@ -76,7 +77,7 @@ class LiveSystem:
         """A checkpoint as its author submits it; all splits of the release, published when scored."""
         new = NewSubmission(
             release=self.release, model=f"model-{Submission.objects.count()}", kind=SubmissionKind.CHECKPOINT,
-            files=(received_from(weights or tiny_weights()),), architecture=ARCHITECTURE, publish=True,
+            files=(received_from(weights or tiny_weights()),), architecture=TINY, publish=True,
         )  # fmt: skip
         return submissions.submit(self.users[Submission.objects.count() % 2], new)
 
@@ -85,7 +86,7 @@ class LiveSystem:
         file = received_from(tiny_weights())
         blob = storage.put_received(file)
         submission = make_submission(
-            self.users[Submission.objects.count() % 2], self.release, architecture=ARCHITECTURE, publish=True,
+            self.users[Submission.objects.count() % 2], self.release, architecture=TINY, publish=True,
             file_name=file.name, file_sha256=blob.sha256, file_size=blob.size,
             files=[{"name": file.name, "sha256": blob.sha256, "size": blob.size}],
         )  # fmt: skip

@@ -13,8 +13,7 @@ from django.db import connection
 
 from leaderboard.models import Release
 from tests.builders.hub import hub_rows, write_hub
-
-ARCHITECTURE = "ubench-tiny"
+from tests.builders.weights import tiny_state, write_state
 
 
 @cache
@@ -35,19 +34,7 @@ def import_tiny_release(slug: str = "tiny", hub: Path | None = None) -> Release:
 @cache
 def tiny_weights(seed: int = 0) -> Path:
     """An untrained checkpoint of the demo's architecture, as a safetensors file."""
-    import torch
-    from safetensors.torch import save_file
-
-    from evaluator.encoders.open_clip import build_model
-    from evaluator.encoders.registry import get_architecture
-
-    torch.manual_seed(seed)
-    model = build_model(get_architecture(ARCHITECTURE))
-    path = Path(mkdtemp(prefix="tiny-weights-")) / f"tiny-{seed}.safetensors"
-    tensors = {name: (torch.randn_like(value) / 8 if value.is_floating_point() and value.ndim else value).contiguous()
-               for name, value in model.state_dict().items()}  # fmt: skip
-    save_file(tensors, path)
-    return path
+    return write_state(tiny_state(seed), Path(mkdtemp(prefix="tiny-weights-")) / f"tiny-{seed}.safetensors")
 
 
 def server_environment(**changes: str) -> dict[str, str]:
