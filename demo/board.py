@@ -18,9 +18,11 @@ class NotScored(Exception):
 def fill(client: Client, release: str, models: Path, *, check: Callable[[], None]) -> Iterator[str]:
     """Submit every model and wait until all are ranked. `check` is called often and may raise. Raises NotScored."""
     waiting = {}
-    for model in json.loads((models / "models.json").read_text()):
-        fields = {"release": release, "kind": "checkpoint", "publish": "true", **model["fields"]}
-        waiting[client.submit(fields, [models / model["file"]])] = fields["model"]
+    for model in json.loads((models / "models.json").read_text())["models"]:
+        fields = {"release": release, "kind": "checkpoint", "publish": "true", "model": model["slug"]}
+        fields |= {name: model[name] for name in ("architecture", "base", "target", "sha256") if model[name]}
+        waiting[client.submit(fields, models / model["file"])] = model["slug"]
+        check()
     said: dict[str, str] = {}
     while waiting:
         check()

@@ -1,6 +1,6 @@
 """A client of the public API, as a model author would write one. In: a server's address and a token; out: JSON."""
 
-import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,16 +26,16 @@ class Client:
         answer = requests.get(f"{self.url}/api/v1/{path}", headers=self._headers(), timeout=TIMEOUT_S)
         return _read(answer)
 
-    def submit(self, fields: dict[str, str], files: list[Path]) -> str:
-        """POST a submission; returns its id. Sent again, the same files make no second one."""
-        digest = hashlib.sha256()
-        for file in files:
-            digest.update(file.read_bytes())
-        key = f"demo-{fields['release']}-{fields['model']}-{digest.hexdigest()[:24]}"
-        parts = [("file", (file.name, file.read_bytes())) for file in files]
-        headers = self._headers() | {"Idempotency-Key": key}
+    def submit(self, fields: Mapping[str, Any], file: Path) -> str:
+        """POST a submission; returns its id. Sent again, the same file makes no second one."""
+        headers = self._headers() | {
+            "Idempotency-Key": f"{fields['release']} {fields['model']} {fields['sha256'][:32]}"
+        }
         address = f"{self.url}/api/v1/submissions/"
-        answer = requests.post(address, data=fields, files=parts, headers=headers, timeout=TIMEOUT_S)
+        with file.open("rb") as content:
+            answer = requests.post(
+                address, data=fields, files={"file": (file.name, content)}, headers=headers, timeout=TIMEOUT_S
+            )
         return str(_read(answer)["id"])
 
     def _headers(self) -> dict[str, str]:

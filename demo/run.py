@@ -24,6 +24,7 @@ import requests
 
 from demo import board, fleet
 from demo.client import Client, Refused
+from demo.generate.plan import source_rules
 from evaluator.sandbox import SandboxLevel, sandbox_level
 from leaderboard import services
 
@@ -160,18 +161,18 @@ def _environment(pair: services.Services) -> Mapping[str, str]:
 
 
 def _import(wish: Wish, ships: fleet.Fleet, stop: threading.Event) -> None:
-    folder, name = wish.release, wish.release.name if wish.release else "Demo"
+    folder, name, sources = wish.release, wish.release.name if wish.release else "Demo", wish.sources
     if folder is None:
-        folder = VAR / "demo-hub"
+        folder, sources = VAR / "demo-hub", [f"{dataset}={rule}" for dataset, rule in source_rules().items()]
         if not folder.exists():
             print("generating a benchmark …", flush=True)
             draft = folder.with_name("demo-hub.new")
             shutil.rmtree(draft, ignore_errors=True)
-            _run(["-m", "demo.generate", draft], ships, stop)
+            _run(["-m", "demo.generate", "--out", draft], ships, stop)
             draft.rename(folder)
     print(f"importing {folder} …", flush=True)
-    sources = [word for rule in wish.sources for word in ("--source", rule)]
-    options = ["--slug", wish.slug, "--name", name, *sources]
+    rules = [word for source in sources for word in ("--source", source)]
+    options = ["--slug", wish.slug, "--name", name, *rules]
     print(_run(["manage.py", "import_release", folder, *options], ships, stop), end="", flush=True)
 
 
