@@ -23,6 +23,7 @@ from evaluator.encoders.registry import get_architecture
 from evaluator.errors import EvaluationFailed, InputError
 from evaluator.release.schema import Split
 from evaluator.sandbox.frames import Kind, write_frame, write_json
+from evaluator.weights.header import read_open_header
 
 PR_SET_PDEATHSIG = 1
 PROGRESS_S = 0.2  # between two messages of one stage
@@ -57,6 +58,7 @@ def _die_with_parent() -> None:
 
 
 def _validate(spec: dict[str, Any], weights: BinaryIO, pipe: BinaryIO) -> dict[str, Any]:
+    read_open_header(weights)  # most wrong files are refused before torch is imported
     from evaluator.weights.check import check_weights
 
     return check_weights(weights, get_architecture(spec["architecture"]))

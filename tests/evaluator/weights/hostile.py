@@ -61,7 +61,7 @@ def _hand_made_pickle(path: Path, canary: Path) -> None:
     path.write_bytes(f"cos\nsystem\n(S'touch {canary}'\ntR.".encode())
 
 
-def _torch(new_format: bool) -> Callable[[Path, Path], None]:
+def torch_file(new_format: bool) -> Callable[[Path, Path], None]:
     def write(path: Path, canary: Path) -> None:
         import torch
 
@@ -133,8 +133,8 @@ OTHER_KINDS = [
     Hostile("pickle followed by garbage", "pickle", _pickle_then_garbage),
     Hostile("pickle written by hand", "pickle", _hand_made_pickle),
     Hostile("pickle with a brace at byte 8", "pickle", _pickle_with_brace),
-    Hostile("torch.save", "zip_archive", _torch(new_format=True)),
-    Hostile("torch.save in the old format", "pickle", _torch(new_format=False)),
+    Hostile("torch.save", "zip_archive", torch_file(new_format=True)),
+    Hostile("torch.save in the old format", "pickle", torch_file(new_format=False)),
     Hostile("zip with a pickle", "zip_archive", _zip_of("archive/data.pkl")),
     Hostile("zip with a path upwards", "zip_archive", _zip_of("../../etc/cron.d/x")),
     Hostile("npz", "zip_archive", _npz),

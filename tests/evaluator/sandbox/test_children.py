@@ -1,0 +1,244 @@
+"""Children that do their job, are refused, crash, hang, lie or are stopped: each ends as it should."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pytest
+import torch
+
+from evaluator.answering.run import answer_split
+from evaluator.answering.settings import RunSettings
+from evaluator.encoders.choices import Device
+from evaluator.encoders.registry import get_architecture
+from evaluator.errors import EvaluationFailed, InputError
+from evaluator.release.schema import Split
+from evaluator.sandbox import AnswerJob, SandboxLevel, answer_in_child, parent, supervise, validate_in_child
+from evaluator.sandbox.frames import HEAD, JSON_CAPS, BrokenFrames, FrameReader, Kind
+from tests.builders.weights import TINY, tiny_state, write_state
+from tests.evaluator.weights.hostile import torch_file
+
+
+@pytest.fixture
+def job(view: Path, tiny_weights: Path) -> AnswerJob:
+    return AnswerJob(release=view, split=Split.TEST, weights=tiny_weights, architecture=TINY, device=Device.CPU)
+
+
+@pytest.fixture(params=[SandboxLevel.BUBBLEWRAP, SandboxLevel.WEAK])
+def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> SandboxLevel:
+    monkeypatch.setattr(parent, "sandbox_level", lambda: request.param)
+    return request.param
+
+
+def test_child_answers_as_this_process_does(job: AnswerJob, level: SandboxLevel) -> None:
+    seen: list[dict[str, Any]] = []
+    found = answer_in_child(replace(job, weights_sha256=sha256(job.weights.read_bytes()).hexdigest()), seen.append)
+    with job.weights.open("rb") as weights:
+        here = answer_split(job.release, job.split, weights, get_architecture(TINY), RunSettings(device=Device.CPU))
+    assert found.answers.drop(["scores"]).equals(here.answers.drop(["scores"]))
+    assert abs(found.embeddings["embedding"] - here.embeddings["embedding"]).max() < 1e-5
+    assert found.embeddings["image_id"].tolist() == here.embeddings["image_id"].tolist()
+    assert found.run["sandbox"] == level.value and found.run["weights"] == here.record["weights"]
+    assert {progress["stage"] for progress in seen} == {"load weights", "embed texts", "embed images", "choose answers"}
+
+
+def test_child_validates(tiny_weights: Path) -> None:
+    assert validate_in_child(tiny_weights, TINY)["parameters"] == get_architecture(TINY).parameters
+
+
+def test_child_refuses_what_the_submitter_must_fix(tmp_path: Path) -> None:
+    state = tiny_state()
+    state["visual.proj"][0, 0] = float("nan")
+    with pytest.raises(InputError, match="non_finite_weights"):
+        validate_in_child(write_state(state, tmp_path / "nan.safetensors"), TINY)
+    torch_file(new_format=True)(tmp_path / "pickle.safetensors", tmp_path / "canary")
+    with pytest.raises(InputError, match="zip_archive"):
+        validate_in_child(tmp_path / "pickle.safetensors", TINY)
+    assert not (tmp_path / "canary").exists()
+    with pytest.raises(InputError, match="unknown_architecture"):
+        validate_in_child(tmp_path / "nan.safetensors", "no-such-model")
+
+
+def test_failure_inside_reaches_the_parent_whole(job: AnswerJob, tmp_path: Path) -> None:
+    state = tiny_state()
+    state["visual.proj"] = torch.full_like(state["visual.proj"], 3e38)
+    with pytest.raises(EvaluationFailed) as failed:
+        answer_in_child(replace(job, weights=write_state(state, tmp_path / "a.safetensors")))
+    assert failed.value.code == "non_finite_output" and not failed.value.retry
+
+
+def test_stop_kills_at_once(job: AnswerJob, level: SandboxLevel) -> None:
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    started = time.monotonic()
+    with pytest.raises(EvaluationFailed) as failed:
+        answer_in_child(job, should_stop=lambda: time.monotonic() - started > 0.7)
+    assert failed.value.code == "stopped" and time.monotonic() - started < 5
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
+
+
+def test_time_limit_ends_the_child(job: AnswerJob) -> None:
+    with pytest.raises(EvaluationFailed) as failed:
+        answer_in_child(replace(job, timeout_s=0.5))
+    assert failed.value.code == "timeout" and not failed.value.retry
+
+
+def test_child_killed_from_outside_is_retried(job: AnswerJob, level: SandboxLevel) -> None:
+    def kill_soon() -> None:
+        time.sleep(1.0)
+        for child in psutil.Process().children(recursive=True):
+            if "evaluator.sandbox.child" in " ".join(child.cmdline()) and child.name().startswith("python"):
+                child.kill()
+
+    killer = threading.Thread(target=kill_soon)
+    killer.start()
+    with pytest.raises(EvaluationFailed) as failed:
+        answer_in_child(job)
+    killer.join()
+    assert failed.value.code == "out_of_memory" and failed.value.retry
+
+
+def test_too_little_memory_is_said(job: AnswerJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parent, "LIBRARIES_BYTES", -3800 * 1024**2)
+    with pytest.raises(EvaluationFailed) as failed:
+        answer_in_child(job)
+    assert failed.value.retry and failed.value.code in ("out_of_memory", "child_crashed")
+
+
+def test_child_dies_with_a_killed_parent(job: AnswerJob, tmp_path: Path) -> None:
+    script = textwrap.dedent(f"""
+        import sys
+        sys.path[:] = {sys.path!r}
+        from hashlib import sha256
+from pathlib import Path
+        from evaluator.sandbox import *
+        from evaluator.release.schema import Split
+        answer_in_child(AnswerJob(release=Path({str(job.release)!r}), split=Split.TEST, architecture={TINY!r},
+                                  weights=Path({str(job.weights)!r})), on_progress=lambda p: print(p, flush=True))
+    """)
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as runner:
+        assert runner.stdout is not None and runner.stdout.readline()
+        family = psutil.Process(runner.pid).children(recursive=True)
+        assert family
+        runner.send_signal(signal.SIGKILL)
+    gone, alive = psutil.wait_procs(family, timeout=5)
+    assert not alive
+
+
+def pretend(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let another program take the child's place: `send(kind, bytes)` writes one message."""
+    prelude = textwrap.dedent("""
+        import json, os, struct, sys, time
+        spec = json.load(sys.stdin)
+        pipe = os.fdopen(spec["results_fd"], "wb")
+        def send(kind, payload, length=None):
+            pipe.write(struct.pack("<BQ", kind, len(payload) if length is None else length) + payload)
+            pipe.flush()
+    """)
+    monkeypatch.setattr(parent, "INNER", (sys.executable, "-I", "-c", prelude + textwrap.dedent(code)))
+
+
+@pytest.mark.parametrize(
+    ("code", "expected", "retry"),
+    [("sys.exit(0)", "child_crashed", True),
+     ("sys.exit(7)", "child_crashed", True),
+     ("os.kill(os.getpid(), 11)", "child_crashed", True),
+     ("os.kill(os.getpid(), 9)", "out_of_memory", True),
+     ("raise MemoryError", "out_of_memory", True),
+     ("os._exit(0)", "child_crashed", True),
+     ("pipe.write(b'junk' * 100)", "child_misbehaved", False),
+     ("send(9, b'{}')", "child_misbehaved", False),
+     ("send(1, b'not json')", "child_misbehaved", False),
+     ("send(1, b'[1]')", "child_misbehaved", False),
+     ("send(1, b'[' * 4000)", "child_misbehaved", False),
+     ("send(2, b'', length=2**60)", "child_misbehaved", False),
+     ("send(3, bytes(2**20), length=2**33)", "child_misbehaved", False),
+     ("send(4, b'{}'); send(4, b'{}')", "child_misbehaved", False),
+     ("send(4, b'{}')", "child_misbehaved", False),  # a result without answers
+     ("send(2, b'x' * 99); send(4, b'{}')", "child_misbehaved", False),
+     ("send(5, b'{}')", "child_misbehaved", False),
+     ("send(6, b'{\"code\": 1}')", "child_misbehaved", False),
+     ("[send(1, b'{}') for i in range(200_000)]", "child_misbehaved", False)],
+)  # fmt: skip
+def test_child_that_breaks_or_lies_ends_in_a_plain_failure(
+    job: AnswerJob, monkeypatch: pytest.MonkeyPatch, code: str, expected: str, retry: bool
+) -> None:
+    pretend(code, monkeypatch)
+    with pytest.raises(EvaluationFailed) as failed:
+        answer_in_child(job)
+    assert (failed.value.code, failed.value.retry) == (expected, retry)
+
+
+def test_flood_of_plain_output_is_dropped(job: AnswerJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(
+        "print('x' * 50_000_000); send(6, json.dumps(dict(code='c', message='m', retry=False)).encode())", monkeypatch
+    )
+    with pytest.raises(EvaluationFailed, match="c: m"):
+        answer_in_child(job)
+
+
+@pytest.mark.parametrize("change", ["drop", "swap", "scores", "chosen", "nan", "column"])
+def test_answers_to_other_questions_are_not_taken(job: AnswerJob, change: str) -> None:
+    asked = parent.ask(
+        parent.read_items(job.release, Split.TEST), parent.read_questions(job.release, Split.TEST), job.protocol
+    )
+    with job.weights.open("rb") as weights:
+        good = answer_split(
+            job.release, job.split, weights, get_architecture(TINY), RunSettings(device=Device.CPU)
+        ).answers
+    assert parent._checked_answers(_stream(good), asked.rows).equals(good)
+    rows = good.to_pylist()
+    if change == "drop":
+        rows.pop()
+    elif change == "swap":
+        rows[0], rows[1] = rows[1], rows[0]
+    elif change == "scores":
+        rows[3]["scores"].append(0.1)
+    elif change == "chosen":
+        rows[3]["chosen"] = len(rows[3]["scores"])
+    elif change == "nan":
+        rows[3]["scores"][0] = float("nan")
+    bad = pa.Table.from_pylist(rows, good.schema)
+    with pytest.raises(BrokenFrames):
+        parent._checked_answers(_stream(bad.drop(["boxes"]) if change == "column" else bad), asked.rows)
+
+
+def _stream(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def test_messages_are_read_whole_however_they_are_cut() -> None:
+    message = HEAD.pack(Kind.PROGRESS, 9) + b'{"a": 12}' + HEAD.pack(Kind.RESULT, 2) + b"{}"
+    for size in (1, 3, 10, 100):
+        reader = FrameReader(JSON_CAPS)
+        progress = [found for at in range(0, len(message), size) for found in reader.feed(message[at : at + size])]
+        assert progress == [{"a": 12}] and reader.last is Kind.RESULT
+
+
+def test_parent_side_needs_no_torch_and_no_django() -> None:
+    code = ("import sys; sys.modules['torch'] = sys.modules['django'] = None; sys.path[:] = " + repr(sys.path) +
+            "; import evaluator.sandbox, evaluator.weights.header, evaluator.weights.keys, evaluator.answers, "
+            "evaluator.encoders.registry as registry; assert len(registry.list_architectures()) > 80")  # fmt: skip
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": ""})
+
+
+def test_supervisor_leaves_no_descriptors_behind(job: AnswerJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend("sys.exit(0)", monkeypatch)
+    assert supervise.POLL_S < 1
+    before = psutil.Process().num_fds()
+    for _ in range(3):
+        with pytest.raises(EvaluationFailed):
+            answer_in_child(job)
+    assert psutil.Process().num_fds() == before
