@@ -25,13 +25,15 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     parser.add_argument("file", metavar="FILE", type=Path, help="JSONL, CSV or Parquet, also gzipped")
     parser.add_argument("--release", required=True, type=Path, help="release folder or unpacked question pack")
-    parser.add_argument("--split", required=True, type=Split, choices=list(Split), help="split that the file answers")
+    parser.add_argument(
+        "--split", required=True, choices=[split.value for split in Split], help="split that the file answers"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write DIR/answers.parquet and DIR/run.json")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
-    checked = check_file(args.file, args.release, args.split)
+    checked = check_file(args.file, args.release, Split(args.split))
     facts = checked.facts
     forms = ", ".join(
         "question form" if variant is None else f"caption variant {variant}" for variant in facts.variants

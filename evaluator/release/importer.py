@@ -307,8 +307,11 @@ def _note_columns(columns: list[str]) -> list[str]:
 @contextmanager
 def _sibling_folder(out: Path) -> Iterator[Path]:
     """A folder beside `out` that takes its name when all went well and vanishes otherwise."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise InputError.single("cannot_write", f"{out} cannot be made ({error}). Name another folder.") from error
     try:
         yield folder
         folder.chmod(0o755)

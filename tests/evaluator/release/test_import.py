@@ -351,3 +351,10 @@ def test_an_existing_folder_is_not_touched(tmp_path):
     with pytest.raises(InputError, match="exists"):
         import_hub(tmp_path / "hub", tmp_path / "out", splits=DEV_ONLY, name="R", version="1")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_says_so(tmp_path):
+    write_hub(tmp_path / "hub", hub_rows(2))
+    with pytest.raises(InputError, match="cannot_write"):
+        import_hub(tmp_path / "hub", tmp_path / "hub/perception/0.1.0/dataset_info.json/out", splits=DEV_ONLY,
+                   name="R", version="1")  # fmt: skip
