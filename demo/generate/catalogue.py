@@ -11,7 +11,7 @@ MOUSE = ("NCBITaxon:10090", "Mus musculus")
 YEAST = ("NCBITaxon:4932", "Saccharomyces cerevisiae")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)  # one object each, so that it can be a key
 class Dataset:
     """One fine task. The organism is the one that the drawings imitate.
 
@@ -130,7 +130,8 @@ DATASETS: tuple[Dataset, ...] = (
         question="Which tissue does this tile of a colorectal section show?",
         captions=("A micrograph of {}.", "A histology image of a colorectal section showing {}."),
         modality=LIGHT, submodality="brightfield microscopy", domain="pathology",
-        subdomain="gastrointestinal pathology", stain="hematoxylin and eosin", microns_per_pixel=0.9, organism=HUMAN, images_per_source=6,
+        subdomain="gastrointestinal pathology",
+        stain="hematoxylin and eosin", microns_per_pixel=0.9, organism=HUMAN, images_per_source=6,
     ),
     Dataset(
         name="heart_fibrosis", scene=tissue.myocardium, classes=_named(*tissue.SCAR),

@@ -52,7 +52,7 @@ def as_grey(counts: Map, rng: np.random.Generator, *, fill: float | None = None)
 
 def as_colour(channels: list[tuple[Map, tuple[float, float, float]]]) -> Image:
     """Channels (0–1) shown in their colours and added up."""
-    total = sum(np.clip(counts, 0, 1)[..., None] * np.float32(colour) for counts, colour in channels)
+    total = sum(np.clip(counts, 0, 1)[..., None] * np.array(colour, np.float32) for counts, colour in channels)
     return to_uint8(np.asarray(total))
 
 
@@ -63,7 +63,7 @@ class Slide:
         densities = np.array(stains, np.float32)
         self.densities = densities * np.exp(style.normal(0, 0.10 * spread, densities.shape))
         self.strengths = np.exp(style.normal(0, 0.20 * spread, len(stains)))
-        self.lamp = np.float32([0.965, 0.955, 0.96]) + style.normal(0, 0.012 * spread, 3)
+        self.lamp = np.array([0.965, 0.955, 0.96]) + style.normal(0, 0.012 * spread, 3)
         self.focus_px = style.uniform(0.45, 0.85)
         self.gamma = np.exp(style.normal(0, 0.08 * spread))
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from demo.generate.catalogue import DATASETS, Dataset
+from demo.generate.catalogue import BY_NAME, DATASETS, Dataset
+from demo.generate.drawing import Drawing
+from demo.generate.plan import ImagePlan
 
 COARSE_KINDS = ("modality", "submodality", "domain", "subdomain", "stain")
 CLASSIFICATION = "classification"
@@ -79,6 +81,13 @@ def ask(
                 "question": text, "options": sentences, "answer": sentences[place], "answer_idx": place,
             }  # fmt: skip
     return questions, captions
+
+
+def state_facts(plan: ImagePlan, drawing: Drawing) -> dict[str, str | None]:
+    """The right answer to each kind of question; None where it is not asked."""
+    dataset = BY_NAME[plan.dataset]
+    facts = {kind: getattr(dataset, kind) for kind in COARSE_KINDS} | {CLASSIFICATION: plan.label}
+    return facts | ({"submodality": drawing.submodality} if drawing.submodality else {})
 
 
 def known_values(dataset: Dataset, kind: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from PIL import Image
 from demo.generate.catalogue import BY_NAME
 from demo.generate.hub import LABELS
 from demo.generate.plan import OPTIONS, ImagePlan, draw
-from demo.generate.questions import ask
+from demo.generate.questions import COARSE_KINDS, ask, state_facts
 
 CHUNK = 25
 
@@ -30,18 +30,14 @@ def make_row(plan: ImagePlan) -> dict[str, Any]:
     dataset, drawing = BY_NAME[plan.dataset], draw(plan)
     buffer = io.BytesIO()
     Image.fromarray(drawing.image).save(buffer, "PNG", compress_level=3)
-    facts = {
-        "modality": dataset.modality, "submodality": drawing.submodality or dataset.submodality,
-        "domain": dataset.domain, "subdomain": dataset.subdomain, "stain": dataset.stain,
-    }  # fmt: skip
-    questions, captions = ask(
-        dataset, plan.image_id, facts | {"classification": plan.label}, plan.generator(OPTIONS, plan.number)
-    )
+    facts = state_facts(plan, drawing)
+    questions, captions = ask(dataset, plan.image_id, facts, plan.generator(OPTIONS, plan.number))
     taxon_id, taxon_name = dataset.organism or (None, None)
     boxes = [{"className": b.name, "x1": b.x1, "y1": b.y1, "x2": b.x2, "y2": b.y2} for b in drawing.boxes]
     return {
         "image_id": plan.image_id, "image": {"bytes": buffer.getvalue(), "path": f"{plan.image_id}.png"},
-        "label": LABELS.index(plan.label), "label_name": plan.label, "dataset": dataset.name, **facts,
+        "label": LABELS.index(plan.label), "label_name": plan.label, "dataset": dataset.name,
+        **{kind: facts[kind] for kind in COARSE_KINDS},
         "institution": "drawn by demo.generate", "license": "CC0-1.0", "pmid": None, "split": "test",
         "microns_per_pixel": dataset.microns_per_pixel, "ncbitaxon_id": taxon_id, "ncbitaxon_name": taxon_name,
         "synthetic": True, "captions": captions, "questions": questions, "bbox": boxes, "polygon": [],

@@ -85,8 +85,8 @@ def clouds(rng: np.random.Generator, size: int, grain_px: float, octaves: int = 
         n = int(np.ceil(size / grain)) + 3
         knots = Image.fromarray(rng.standard_normal((n, n), dtype=np.float32))
         shift = rng.uniform(0, 1, 2) if grain > 1 else (0, 0)
-        area = (1 + shift[0], 1 + shift[1], 1 + shift[0] + size / grain, 1 + shift[1] + size / grain)
-        area = tuple(min(edge, n) for edge in area)
+        left, top = 1 + shift[0], 1 + shift[1]
+        area = (left, top, min(left + size / grain, n), min(top + size / grain, n))
         total += np.asarray(knots.resize((size, size), Image.Resampling.BICUBIC, box=area)) / 1.6**octave
     return (total - total.mean()) / (total.std() + 1e-6)
 
@@ -132,7 +132,7 @@ def cells(size: int, seeds: np.ndarray, warp: np.ndarray | None = None) -> tuple
 
     seeds (n, 2) are the cells' centres as (y, x); warp (2, size, size) bends the borders.
     """
-    grid = np.stack(np.mgrid[0:size, 0:size]).astype(np.float32)
+    grid = np.mgrid[0:size, 0:size].astype(np.float32)
     if warp is not None:
         grid = grid + warp
     near, index = cKDTree(seeds).query(grid.reshape(2, -1).T, k=2)

@@ -160,8 +160,9 @@ def neuropil(label: str, style: np.random.Generator, rng: np.random.Generator) -
     for spot, radii, angle in _mitochondrial_forms(label, size, rng):
         shape = blob(size, tuple(spot), radii, angle=angle, rng=rng, roughness=0.05)
         swollen = label == "swollen mitochondria"
+        matrix = rng.uniform(0.08, 0.16) if swollen else rng.uniform(0.48, 0.58)
         _mitochondrion(
-            density, shape, rng, matrix=rng.uniform(0.08, 0.16) if swollen else rng.uniform(0.48, 0.58), crista_px=rng.uniform(3.6, 5),
+            density, shape, rng, matrix=matrix, crista_px=rng.uniform(3.6, 5),
             angle=angle + rng.normal(0, 0.3), fullness=rng.uniform(0.1, 0.4) if swollen else 0.95,
         )  # fmt: skip
         density[shape.window] += 0.25 * shape.rim(1.2, at=0.6)

@@ -207,9 +207,9 @@ def colocalization(label: str, style: np.random.Generator, rng: np.random.Genera
 
 
 ROUGHNESS = {
-    "irregular contours": (0.15, 0.24),
-    "intermediate contours": (0.065, 0.105),
-    "smooth contours": (0.0, 0.03),
+    "irregular contours": (0.11, 0.17),
+    "intermediate contours": (0.05, 0.075),
+    "smooth contours": (0.0, 0.02),
 }
 AXIS_RATIO = {"elongated shape": (2.1, 3.2), "intermediate shape": (1.4, 1.75), "round shape": (1.0, 1.16)}
 GRAIN_PX = {"coarse texture": (7.0, 11.0), "intermediate texture": (3.6, 4.8), "fine texture": (1.2, 2.2)}
@@ -245,7 +245,7 @@ def _simulated_cells(
         radii = float(np.sqrt(area_px / np.pi * ratio)), float(np.sqrt(area_px / np.pi / ratio))
         shape = blob(
             size, tuple(spot), radii, angle=rng.uniform(0, np.pi), rng=rng,
-            roughness=rng.uniform(*roughness), waves=(4, 12),
+            roughness=rng.uniform(*roughness), waves=(3, 9),
         )  # fmt: skip
         shapes.append(shape)
         body = rng.uniform(0.4, 0.7) * pattern[shape.window] * np.clip(0.45 + shape.depth / 9, 0, 1)

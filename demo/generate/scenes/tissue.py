@@ -84,9 +84,10 @@ def _mucosa(rng: np.random.Generator, scale: float) -> tuple[Map, Map]:
 
 def _stroma(rng: np.random.Generator, scale: float) -> tuple[Map, Map]:
     angle = rng.uniform(0, np.pi)
-    wave = rng.uniform(6, 14)
+    wave = rng.uniform(3, 7)
     fibres = _fibrous(rng, angle, rng.uniform(6, 11) * scale, wave)
-    pink = 0.03 + 0.62 * fibres
+    fine = bands(rng, ramp(SIZE, angle + np.pi / 2) + wave * clouds(rng, SIZE, 30), 3.0)
+    pink = 0.03 + 0.58 * fibres * (1 + 0.25 * fine)
     blue = np.full((SIZE, SIZE), 0.04, np.float32)
     for spot in scatter(rng, SIZE, int(rng.integers(14, 34)), 9, tries=6):
         _nucleus(blue, spot, 1.5 * scale, rng.uniform(2.2, 4.0), angle + rng.normal(0, 0.5), rng.uniform(0.6, 0.9), rng)
@@ -185,7 +186,7 @@ def _fibres_mosaic(rng: np.random.Generator, angle: float, width: float, stretch
     seeds = scatter(rng, int(span), min(n, 160), width * 0.8, tries=4) - span / 2
     along = np.stack([ramp(SIZE, angle + np.pi / 2), ramp(SIZE, angle) / stretch])
     warp = 1.1 * np.stack([clouds(rng, SIZE, 14), clouds(rng, SIZE, 14)])
-    grid = np.stack(np.mgrid[0:SIZE, 0:SIZE]).astype(np.float32)
+    grid = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
     border, _ = cells(SIZE, seeds, along - grid + warp)
     return border
 
