@@ -32,7 +32,9 @@ class ProgressLine:
         if not self._visible or now - self._drawn < REDRAW_S:
             return
         self._drawn = now
-        rate = done / max(now - self._started, 1e-9)
         text = f"{stage}: {done}" if total is None else f"{stage}: {done} of {total}"
-        left = "" if total is None or not rate else f", {(total - done) / rate:.0f} s left"
-        print(f"\r\x1b[K{text} ({rate:.0f}/s{left})", end="", file=sys.stderr, flush=True)
+        if now - self._started > REDRAW_S and done:
+            rate = done / (now - self._started)
+            left = "" if total is None else f", {(total - done) / rate:.0f} s left"
+            text = f"{text} ({rate:.0f}/s{left})"
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)

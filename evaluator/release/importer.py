@@ -19,18 +19,18 @@ from typing import Final, Literal
 import pyarrow as pa
 
 from evaluator.errors import InputError, ProblemLog
-from evaluator.release import hub
-from evaluator.release.ids import SECRET_BYTES, opaque_id, readable_file_name
-from evaluator.release.images import StoredImage, UndecodableImage, decode_pixels, store_png
+from evaluator.release.importing import hub
+from evaluator.release.importing.ids import SECRET_BYTES, opaque_id, readable_file_name
+from evaluator.release.importing.images import StoredImage, UndecodableImage, decode_pixels, store_png
+from evaluator.release.importing.rows import HubRow, RowReader
+from evaluator.release.importing.sources import SourceRules
+from evaluator.release.importing.splitting import assign_splits
+from evaluator.release.importing.staging import Placed, Staging
+from evaluator.release.importing.writing import ReleaseWriter, private_file
 from evaluator.release.info import write_info
 from evaluator.release.packs import write_pack
-from evaluator.release.rows import HubRow, RowReader
 from evaluator.release.schema import DatasetInfo, ReleaseInfo, Split, SplitInfo
-from evaluator.release.sources import SourceRules
-from evaluator.release.splitting import assign_splits
-from evaluator.release.staging import Placed, Staging
 from evaluator.release.tasks import RESERVED_SLUGS, dataset_slug, describe_dataset, studies
-from evaluator.release.writing import ReleaseWriter, private_file
 
 GIVEN: Final = "given"
 COLUMNS = (
@@ -187,6 +187,7 @@ def _given_splits(staging: Staging, rows: list[int]) -> list[Split]:
 def _write_images(shards: list[Path], staging: Staging, folder: Path, on_progress: OnProgress) -> None:
     """Second pass: write every staged row's image. Raises InputError naming every image that cannot be decoded."""
     problems = ProblemLog()
+    done, total = 0, staging.count()
     with ThreadPoolExecutor(ENCODERS) as pool:
         for part in hub.iter_slices(shards, keep=("image",)):
             placed = staging.placed(part.first_row, part.first_row + part.rows.num_rows - 1)
@@ -197,7 +198,8 @@ def _write_images(shards: list[Path], staging: Staging, folder: Path, on_progres
                 else:
                     image, path = result
                     staging.add_image(place.row, image, path)
-            on_progress("writing images", part.first_row + part.rows.num_rows - 1, None)
+            done += len(placed)
+            on_progress("writing images", done, total)
     problems.raise_if_any()
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from evaluator.release.images import UndecodableImage, digest_pixels, store_png
+from evaluator.release.importing.images import UndecodableImage, digest_pixels, store_png
 
 RNG = np.random.default_rng(0)
 GREY8 = RNG.integers(0, 256, (9, 7), dtype=np.uint8)

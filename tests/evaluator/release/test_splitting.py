@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evaluator.release.importing.splitting import assign_splits
 from evaluator.release.schema import Split
-from evaluator.release.splitting import assign_splits
 
 THREE = {Split.DEV: 0.3, Split.TEST: 0.4, Split.SEALED: 0.3}
 FRACTIONS = st.sampled_from([

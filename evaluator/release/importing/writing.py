@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from evaluator.release.importing.staging import StagedItem
 from evaluator.release.read import ITEMS_FILE, QUESTIONS_FILE
 from evaluator.release.schema import FACETS, ITEMS, KEY, QUESTIONS, Split
-from evaluator.release.staging import StagedItem
 
 PYTHON_ROWS = 250
 GROUP_ROWS = 8_000  # a multiple of PYTHON_ROWS

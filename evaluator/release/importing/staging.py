@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evaluator.release.images import StoredImage
-from evaluator.release.rows import HubRow
+from evaluator.release.importing.images import StoredImage
+from evaluator.release.importing.rows import HubRow
 from evaluator.release.schema import Split
 
 CACHE_KIB = 4_096
@@ -77,6 +77,10 @@ class Staging:
         contents = (row.row, json.dumps(row.facts), json.dumps(row.boxes), json.dumps(row.questions))
         self._db.execute("INSERT INTO contents VALUES (?, ?, ?, ?)", contents)
         return None
+
+    def count(self) -> int:
+        """Number of kept rows."""
+        return self._db.execute("SELECT count(*) FROM items").fetchone()[0]
 
     def column(self, name: str) -> list[Any]:
         """One column of the items table, in input order."""
