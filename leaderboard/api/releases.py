@@ -86,7 +86,7 @@ class BoardView(APIView):
         return Response({
             "release": found.slug, "split": view.split, "board": board, "facets": view.facets, "metric": table.metric,
             "resolvable_difference": table.resolvable_difference, "chance": table.chance, "majority": table.majority,
-            "rows": [row_as_api(row, table.columns) for row in shown_rows(table, view)],
+            "rows": [row_as_api(table, row) for row in shown_rows(table, view)],
         })  # fmt: skip
 
 

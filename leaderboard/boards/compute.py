@@ -5,7 +5,6 @@ The mathematics is evaluator.scoring.boards; here files are opened and standings
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from leaderboard.baselines import Baseline
 from leaderboard.boards.entries import LiveEntry, headline_variant
 from leaderboard.boards.names import board_title, metric_words
 from leaderboard.boards.render import with_html
-from leaderboard.boards.rows import Board, Column, Row
+from leaderboard.boards.rows import Board, Cell, Column, Row, Scores
 from leaderboard.intake import RESERVED_PREFIX
 from leaderboard.models import Release
 from leaderboard.models.submissions import SubmissionKind
@@ -67,16 +66,25 @@ def compute(opened: OpenSplit, board: str, facets: dict[str, tuple[str, ...]]) -
     result = compute_board(opened.index, board, opened.marks, facets, hidden=hidden)
     columns = [_column(opened, slug, facets) for slug in result.tasks]
     many = len(columns) > 1
-    rows = _ranked([
-        _row(opened, entry, standing, cells=[_cell(cell) for cell in standing.cells] if many else [])
-        for entry, standing in zip(opened.entries, result.standings, strict=True)
-    ])  # fmt: skip
+    pairs = list(zip(opened.entries, result.standings, strict=True))
+    rows = _ranked([_row(opened, entry, standing) for entry, standing in pairs])
+    scores: Scores = {
+        slug: {entry.model: _cell(standing.cells[place]) for entry, standing in pairs}
+        for place, slug in enumerate(result.tasks)
+    }
     return Board(
         title=board_title(board, opened.info), metric=metric_words(result.metric), n_tasks=_n_scored(result, columns),
         n_questions=result.n_questions, n_sources=result.n_sources,
         resolvable_difference=_rounded(result.resolvable_difference), chance=_reference(rows, Baseline.CHANCE),
         majority=_reference(rows, Baseline.MAJORITY), columns=columns if many else [],
-        rows=[with_html(row) for row in rows], notes=_notes(result),
+        scores=scores if many else {}, notes=_notes(result),
+        rows=[
+            with_html(
+                row, [scores[column.slug][row.model][0] for column in columns if many],
+                f"{opened.release.slug}/{opened.split}",
+            )
+            for row in rows
+        ],
     )  # fmt: skip
 
 
@@ -112,14 +120,14 @@ def _column(opened: OpenSplit, slug: str, facets: dict[str, tuple[str, ...]]) ->
     )  # fmt: skip
 
 
-def _row(opened: OpenSplit, entry: LiveEntry, standing: Standing, *, cells: list[list[Any]]) -> Row:
+def _row(opened: OpenSplit, entry: LiveEntry, standing: Standing) -> Row:
     stale = entry.key_revision_id != opened.release.key_revision_id or entry.report_scorer != SCORER_VERSION
     return Row(
         model=entry.model, name=entry.name, submission=entry.submission, submissions=entry.n_submissions,
         kind=entry.kind, verified=entry.verified, protocol=entry.protocol, stale=stale,
         weak_sandbox=entry.weak_sandbox, rank=None, rank_low=standing.rank_low, rank_high=standing.rank_high,
         group=standing.group, **_interval(standing.score), n_questions=standing.score.n_questions,
-        cells=cells, reason=_reason(opened.info, standing),
+        reason=_reason(opened.info, standing),
         beside=_cell(standing.beside)[:3] if standing.beside else None,
     )  # fmt: skip
 
@@ -159,7 +167,7 @@ def _reference(rows: list[Row], baseline: Baseline) -> float | None:
     return next((row.score for row in rows if row.model == f"{RESERVED_PREFIX}{baseline}"), None)
 
 
-def _cell(estimate: Estimate) -> list[Any]:
+def _cell(estimate: Estimate) -> Cell:
     return [*_interval(estimate).values(), estimate.n_questions]
 
 

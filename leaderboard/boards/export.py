@@ -20,7 +20,7 @@ def to_csv(board: Board, rows: list[Row]) -> str:
     tasks = [f"{column.slug}{part}" for column in board.columns for part in ("", "_low", "_high")]
     writer.writerow([*LEAD, *tasks])
     for row in rows:
-        cells = [value for cell in row.cells for value in cell[:3]]
+        cells = [value for column in board.columns for value in board.cell(row, column.slug)[:3]]
         writer.writerow([*(_safe(getattr(row, name)) for name in LEAD), *cells])
     return file.getvalue()
 

@@ -1,5 +1,6 @@
 """A row's table cells as HTML, made once when the board is computed. In: a Row; out: text without its <tr>."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from django.template.loader import get_template
@@ -21,10 +22,13 @@ class Drawn:
     width: str
 
 
-def with_html(row: Row) -> Row:
-    """The row with its cells rendered."""
-    cells = [(tint(cell[0]), percent(cell[0])) for cell in row.cells]
-    context = {"row": row, "marks": marks_of(row), "drawn": drawn(row), "cells": cells}
+def with_html(row: Row, scores: Sequence[float | None], place: str) -> Row:
+    """The row with its cells rendered. `scores`: one per column; `place`: <release>/<split>, for the report's address.
+
+    The address names the model, which the row holds anyway, and no UUID: 500 of those do not compress.
+    """
+    cells = [(tint(score), percent(score)) for score in scores]
+    context = {"row": row, "marks": marks_of(row), "drawn": drawn(row), "cells": cells, "place": place}
     return replace(row, html=get_template("boards/_row.html").render(context).strip())
 
 

@@ -1,9 +1,13 @@
 """A board as stored and read: columns, rows, references. In/out: the JSON of a snapshot. Knows no query, no request."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 SCHEMA = 1  # of a snapshot's content; raise it when a field or templates/boards/_row.html changes
+
+
+Cell = list[Any]  # [score, low, high, n_questions]; null scores where nothing was measured
+Scores = dict[str, dict[str, Cell]]  # task -> model -> cell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +43,6 @@ class Row:
     low: float | None
     high: float | None
     n_questions: int
-    cells: list[list[Any]]  # per column: [score, low, high, n_questions]; null scores where nothing was measured
     beside: list[Any] | None = None  # coarse macro [score, low, high] where facets make fine macro the score
     reason: str = ""  # why it stands unranked
     html: str = ""  # its table cells, rendered once
@@ -59,30 +62,37 @@ class Board:
     majority: float | None
     columns: list[Column]
     rows: list[Row]
+    scores: Scores  # of the tasks that were asked for
     notes: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        """What a snapshot stores."""
-        return {"schema": SCHEMA, **asdict(self)}
+        """What a snapshot stores, but for the scores per task, which most readers of a page do not need."""
+        content = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "scores"}
+        return {
+            **content, "schema": SCHEMA, "columns": [asdict(column) for column in self.columns],
+            "rows": [vars(row) for row in self.rows],
+        }  # fmt: skip
 
     @classmethod
-    def from_json(cls, found: dict[str, Any]) -> "Board":
+    def from_json(cls, content: dict[str, Any], scores: Scores) -> "Board":
         """The inverse of `as_json`, for content of this SCHEMA only."""
-        values = {name: value for name, value in found.items() if name != "schema"}
-        columns = [Column(**column) for column in values.pop("columns")]
-        return cls(columns=columns, rows=[Row(**row) for row in values.pop("rows")], **values)
+        found = {**content, "columns": [Column(**column) for column in content["columns"]]}
+        found["rows"] = [Row(**row) for row in content["rows"]]
+        del found["schema"]
+        return cls(**found, scores=scores)
+
+    def cell(self, row: Row, task: str) -> Cell:
+        """The row's score on one of the tasks that were asked for."""
+        return self.scores[task][row.model]
 
 
-def row_as_api(row: Row, columns: list[Column]) -> dict[str, Any]:
+def row_as_api(board: Board, row: Row) -> dict[str, Any]:
     """The row as the API gives it: fractions, and each task by its slug."""
-    facts = {name: getattr(row, name) for name in API_FIELDS}
-    tasks = {
-        column.slug: dict(zip(("score", "low", "high", "n_questions"), cell, strict=True))
-        for column, cell in zip(columns, row.cells, strict=True)
-    }
-    return {**facts, "tasks": tasks}
+    tasks = {column.slug: dict(zip(CELL_FIELDS, board.cell(row, column.slug), strict=True)) for column in board.columns}
+    return {**{name: getattr(row, name) for name in API_FIELDS}, "tasks": tasks}
 
 
+CELL_FIELDS = ("score", "low", "high", "n_questions")
 API_FIELDS = (
     "rank", "rank_low", "rank_high", "group", "model", "submission", "kind", "verified", "protocol", "stale",
     "score", "low", "high", "n_questions", "reason",

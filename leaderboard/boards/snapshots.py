@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
+from django.db.models.fields.json import KeyTransform
 
 from evaluator.release.schema import Split
 from leaderboard.boards import compute
@@ -26,18 +27,22 @@ class NoSuchBoard(Exception):
     """The release has no board of this name."""
 
 
-def get_board(release: Release, split: Split, board: str, facets: Mapping[str, tuple[str, ...]]) -> Board:
-    """The board as it stands. Raises NoSuchBoard. Facets must be known values (leaderboard.boards.view checks them)."""
+def get_board(
+    release: Release, split: Split, board: str, facets: Mapping[str, tuple[str, ...]] | None = None, *,
+    tasks: tuple[str, ...] | None = None,
+) -> Board:  # fmt: skip
+    """The board as it stands, with its scores on `tasks` (None: on all). Raises NoSuchBoard.
+
+    Facets must be known values: leaderboard.boards.view checks them.
+    """
+    facets = dict(facets or {})
     if board not in board_names(release, split):
         raise NoSuchBoard(f"no board {board}")
-    query = View(split=split, facets=dict(facets)).facet_query
-    stored = _readable(release, split, board, query).first()
-    if stored is not None and not query:
-        return Board.from_json(stored.content)  # its worker keeps it up to date
-    entries = live_entries(release, split)
-    if stored is not None and stored.basis == _basis(release, entries):
-        return Board.from_json(stored.content)
-    return _build_one(release, split, board, dict(facets), query)
+    query = View(split=split, facets=facets).facet_query
+    stored = _with_scores(_readable(release, split, board, query), tasks).first()
+    if stored is not None and (not query or stored.basis == _basis(release, live_entries(release, split))):
+        return _read(stored, tasks)  # boards without facets are kept up to date by the worker
+    return _build_one(release, split, board, facets, query)
 
 
 def refresh(release: Release, split: str) -> None:
@@ -63,7 +68,7 @@ def _build_one(release: Release, split: Split, board: str, facets: dict[str, tup
         entries = live_entries(release, split)
         basis = _basis(release, entries)
         if stored := _readable(release, split, board, query).filter(basis=basis).first():
-            return Board.from_json(stored.content)
+            return _read(stored, None)
         found = compute.compute(compute.open_split(release, split, entries, with_replicates=not facets), board, facets)
         _store(release, split, board, query, basis, found)
         _forget_oldest(release, split)
@@ -77,10 +82,24 @@ def _readable(release: Release, split: Split, board: str, query: str) -> QuerySe
     )  # fmt: skip
 
 
+def _with_scores(rows: QuerySet[BoardSnapshot], tasks: tuple[str, ...] | None) -> QuerySet[BoardSnapshot]:
+    """Fetch no more scores than are wanted: all of them take longer to read than the rest of a page to make."""
+    if tasks is None:
+        return rows
+    return rows.defer("scores").annotate(**{f"task_{i}": KeyTransform(task, "scores") for i, task in enumerate(tasks)})
+
+
+def _read(stored: BoardSnapshot, tasks: tuple[str, ...] | None) -> Board:
+    if tasks is None:
+        return Board.from_json(stored.content, stored.scores)
+    scores = {task: found for i, task in enumerate(tasks) if (found := getattr(stored, f"task_{i}"))}
+    return Board.from_json(stored.content, scores)
+
+
 def _store(release: Release, split: Split, board: str, query: str, basis: str, found: Board) -> None:
     BoardSnapshot.objects.update_or_create(
         release=release, split=split, board=board, facets=query,
-        defaults={"basis": basis, "content": found.as_json()},
+        defaults={"basis": basis, "content": found.as_json(), "scores": found.scores},
     )  # fmt: skip
 
 

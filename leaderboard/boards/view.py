@@ -40,6 +40,11 @@ class View:
         return urlencode([(facet, value) for facet in FACETS for value in sorted(self.facets.get(facet, ()))])
 
     @property
+    def sorted_tasks(self) -> tuple[str, ...]:
+        """The tasks whose scores are needed to sort."""
+        return () if self.sort in PLAIN_SORTS else (self.sort,)
+
+    @property
     def is_default_order(self) -> bool:
         return self.sort == "rank" and not self.descending
 
@@ -112,9 +117,8 @@ def _sort_value(board: Board, sort: str) -> Callable[[Row], float | str | None]:
     }
     if sort in plain:
         return plain[sort]
-    for place, column in enumerate(board.columns):
-        if column.slug == sort:
-            return lambda row: row.cells[place][0]
+    if sort in board.scores:
+        return lambda row: board.cell(row, sort)[0]
     raise InputError.single("unknown_sort", f"This board has no column {sort!r} to sort by.", field="sort")
 
 

@@ -61,7 +61,8 @@ class BoardSnapshot(db.Model):
     board = db.CharField(max_length=120)
     facets = db.CharField(max_length=400, blank=True, help_text="canonical query string of the facet filter")
     basis = db.CharField(max_length=64, help_text="digest of the entries it was computed from; another = out of date")
-    content = db.JSONField()
+    content = db.JSONField(help_text="the board without its scores per task")
+    scores = db.JSONField(default=dict, help_text="task -> model -> [score, low, high, n_questions]")
     built_at = db.DateTimeField(auto_now=True)
 
     class Meta:

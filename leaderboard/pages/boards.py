@@ -5,7 +5,6 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
@@ -33,11 +32,13 @@ def board(request: HttpRequest, release: str, board: str) -> HttpResponse:
     info = info_from_json(found.info)
     view = read_view(request.GET, info, found.summary)
     try:
-        table = snapshots.get_board(found, view.split, board, view.facets)
+        is_csv = request.GET.get("format") == "csv"
+        tasks = None if is_csv else view.sorted_tasks
+        table = snapshots.get_board(found, view.split, board, view.facets, tasks=tasks)
     except snapshots.NoSuchBoard as absent:
         raise Http404(str(absent)) from absent
     rows = shown_rows(table, view)
-    if request.GET.get("format") == "csv":
+    if is_csv:
         return _csv(found, board, view, table, rows)
     own = _own_models(request)
     context = {
@@ -89,8 +90,8 @@ def _body(rows: list[Row], view: View, own: set[str]) -> SafeString:
             css.append("held")
             css += ["first"] if before is None or before.group != row.group else []
             css += ["last"] if after is None or after.group != row.group else []
-        parts.append((" ".join(css), mark_safe(row.html)))  # noqa: S308 - our own template made it
-    return format_html_join("\n", '<tr class="{}">{}', parts)
+        parts.append(f'<tr class="{" ".join(css)}">{row.html}')
+    return mark_safe("\n".join(parts))  # noqa: S308 - our own template escaped it when the board was computed
 
 
 def _heads(release: Release, board: str, table: Board, view: View) -> list[dict[str, Any]]:

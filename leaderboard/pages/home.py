@@ -31,7 +31,7 @@ def home(request: HttpRequest) -> HttpResponse:
     if releases:
         current = releases[0]
         split = default_split(info_from_json(current.info))
-        board = snapshots.get_board(current, split, OVERALL, {})
+        board = snapshots.get_board(current, split, OVERALL)
         latest = Entry.objects.filter(release=current, superseded_at=None, split=split).select_related("model")
         context |= {
             "release": current, "split": split, "board": board, "top": board.rows[:TOP_ROWS], "scale": SCALE,
@@ -44,8 +44,9 @@ def home(request: HttpRequest) -> HttpResponse:
 def _tasks(board: Board) -> dict[str, list[dict[str, Any]]]:
     """The tasks that models solve best, and those on which they differ most."""
     found = []
-    for place, column in enumerate(board.columns):
-        scores = [row.cells[place][0] for row in board.rows if row.rank is not None and row.cells[place][0] is not None]
+    ranked = [row for row in board.rows if row.rank is not None]
+    for column in board.columns:
+        scores = [score for row in ranked if (score := board.cell(row, column.slug)[0]) is not None]
         if len(scores) > 1:
             found.append(_task(column, scores))
     return {

@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import Count, Max, Q
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -35,7 +35,7 @@ def models(request: HttpRequest) -> HttpResponse:
     standing: dict[str, Row] = {}
     if release is not None:
         split = default_split(info_from_json(release.info))
-        standing = {row.model: row for row in snapshots.get_board(release, split, OVERALL, {}).rows}
+        standing = {row.model: row for row in snapshots.get_board(release, split, OVERALL, tasks=()).rows}
     listed = [{"model": model, "row": standing.get(model.slug)} for model in rows.order_by("name")]
     listed.sort(key=lambda item: -(item["row"].score or 0) if item["row"] else 1)
     return render(request, "models/models.html", {"listed": listed, "release": release})
@@ -54,6 +54,19 @@ def model(request: HttpRequest, slug: str) -> HttpResponse:
         "architecture": _architecture(found),
     }  # fmt: skip
     return render(request, "models/model.html", context)
+
+
+@require_safe
+def report(request: HttpRequest, slug: str, release: str, split: str) -> HttpResponse:
+    """To the submission whose report stands on a split's boards for the model."""
+    found = permissions.get_release(request.user, release)
+    if split not in found.info["splits"]:
+        raise Http404("no such split")
+    board = snapshots.get_board(found, Split(split), OVERALL, tasks=())
+    submission = next((row.submission for row in board.rows if row.model == slug), None)
+    if submission is None:
+        raise Http404("the model has no report there")
+    return redirect("submission", pk=submission)
 
 
 @login_required
@@ -80,7 +93,7 @@ def _places(request: HttpRequest, found: Model) -> list[tuple[Release, Split]]:
 
 def _standing(found: Model, release: Release, split: Split) -> dict[str, Any] | None:
     """Where the model stands on one split; None until its boards have been rebuilt."""
-    board = snapshots.get_board(release, split, OVERALL, {})
+    board = snapshots.get_board(release, split, OVERALL)
     row = next((row for row in board.rows if row.model == found.slug), None)
     if row is None:
         return None
@@ -97,10 +110,10 @@ def _standing(found: Model, release: Release, split: Split) -> dict[str, Any] | 
 
 def _tasks(board: Board, row: Row) -> list[dict[str, Any]]:
     tasks = []
-    for place, column in enumerate(board.columns):
-        score, low, high, n_questions = row.cells[place]
-        ranked = [other for other in board.rows if other.rank is not None and other.model != row.model]
-        others = [other.cells[place][0] for other in ranked if other.cells[place][0] is not None]
+    ranked = [other for other in board.rows if other.rank is not None and other.model != row.model]
+    for column in board.columns:
+        score, low, high, n_questions = board.cell(row, column.slug)
+        others = [value for other in ranked if (value := board.cell(other, column.slug)[0]) is not None]
         tasks.append({
             "column": column, "score": score, "low": low, "high": high, "n_questions": n_questions,
             "drawn": draw(score, low, high), "others": [position(value) for value in others],

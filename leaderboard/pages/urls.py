@@ -13,6 +13,7 @@ urlpatterns = [
     path("releases/<slug:release>/<slug:board>/", boards.board, name="board"),
     path("models/", models.models, name="models"),
     path("models/<slug:slug>/", models.model, name="model"),
+    path("models/<slug:slug>/<slug:release>/<slug:split>/", models.report, name="model-report"),
     path("models/<slug:slug>/edit/", models.edit, name="model-edit"),
     path("submit/", submissions.submit, name="submit"),
     path("submissions/<uuid:pk>/", submissions.submission, name="submission"),
