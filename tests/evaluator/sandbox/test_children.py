@@ -118,8 +118,7 @@ def test_child_dies_with_a_killed_parent(job: AnswerJob, tmp_path: Path) -> None
     script = textwrap.dedent(f"""
         import sys
         sys.path[:] = {sys.path!r}
-        from hashlib import sha256
-from pathlib import Path
+        from pathlib import Path
         from evaluator.sandbox import *
         from evaluator.release.schema import Split
         answer_in_child(AnswerJob(release=Path({str(job.release)!r}), split=Split.TEST, architecture={TINY!r},
