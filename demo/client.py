@@ -28,9 +28,8 @@ class Client:
 
     def submit(self, fields: Mapping[str, Any], file: Path) -> str:
         """POST a submission; returns its id. Sent again, the same file makes no second one."""
-        headers = self._headers() | {
-            "Idempotency-Key": f"{fields['release']} {fields['model']} {fields['sha256'][:32]}"
-        }
+        what = " ".join(str(fields[name]) for name in ("release", "model", "sha256"))
+        headers = self._headers() | {"Idempotency-Key": hashlib.sha256(what.encode()).hexdigest()}
         address = f"{self.url}/api/v1/submissions/"
         with file.open("rb") as content:
             answer = requests.post(
