@@ -1,7 +1,7 @@
 """What people type into pages. In: POST data; out: cleaned values. The rules stand in leaderboard.intake."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 
@@ -37,7 +37,8 @@ class SubmitForm(forms.Form):
 
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["release"].queryset = permissions.visible_to(user, Release.objects.all())
+        releases = cast(forms.ModelChoiceField, self.fields["release"])
+        releases.queryset = permissions.visible_to(user, Release.objects.all())
         self.fields["model"].widget.attrs.update(list="own-models", autocomplete="off", spellcheck="false")
         for name, field in self.fields.items():
             describe = [f"help-{name}"] if field.help_text else []
@@ -93,7 +94,7 @@ class CheckpointForm(SubmitForm):
             )
             for found in list_architectures()
         ]
-        self.fields["architecture"].choices = [("", "Choose an architecture"), *choices]
+        cast(forms.ChoiceField, self.fields["architecture"]).choices = [("", "Choose an architecture"), *choices]
 
 
 class PredictionsForm(SubmitForm):
@@ -127,6 +128,13 @@ class TokenForm(forms.Form):
         return timedelta(days=int(self.cleaned_data["lives"]))
 
 
+class SubmissionChoice(forms.ModelChoiceField):
+    """A submission by its date and file."""
+
+    def label_from_instance(self, obj: Submission) -> str:
+        return f"{obj.created_at:%Y-%m-%d %H:%M}, {obj.file_name}"
+
+
 class ModelForm(forms.ModelForm):
     """What an author says of a model."""
 
@@ -136,6 +144,7 @@ class ModelForm(forms.ModelForm):
             "name", "authors", "organisation", "description", "paper", "licence", "training_data", "weights_link",
             "shown_submission",
         )  # fmt: skip
+        field_classes = {"shown_submission": SubmissionChoice}
         labels = {"weights_link": "Link to the weights", "shown_submission": "Submission on the boards"}
         help_texts = {
             "description": "One line: what is it?",
@@ -150,7 +159,6 @@ class ModelForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         published = Submission.objects.filter(model=self.instance, entries__superseded_at=None).exclude(entries=None)
-        field = self.fields["shown_submission"]
+        field = cast(forms.ModelChoiceField, self.fields["shown_submission"])
         field.queryset = published.distinct()
-        field.label_from_instance = lambda submission: f"{submission.created_at:%Y-%m-%d %H:%M}, {submission.file_name}"
         field.empty_label = "the latest"

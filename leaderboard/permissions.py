@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.db import DataError
 from django.db.models import Model as Table
 from django.db.models import Q, QuerySet
@@ -86,17 +86,25 @@ def may_edit(user: AnyUser, model: Model) -> bool:
     return user.is_staff or model.owner_id == user.pk
 
 
-def require_staff(user: AnyUser) -> None:
+def signed_in(user: AnyUser) -> User:
+    """The person behind a request that needs one."""
+    if not isinstance(user, User):
+        raise PermissionDenied("sign in first")
+    return user
+
+
+def require_staff(user: AnyUser) -> User:
     """404 for everyone else: the organisers' pages do not exist for them."""
-    if not user.is_staff:
+    if not isinstance(user, User) or not user.is_staff:
         raise Http404
+    return user
 
 
 def _release(user: AnyUser) -> Q:
     public = Q(visibility=Visibility.PUBLIC)
     if not user.is_authenticated:
         return public
-    return public | Q(visibility=Visibility.LISTED, pk__in=user.listed_releases.values("pk"))
+    return public | Q(visibility=Visibility.LISTED, pk__in=Release.objects.filter(listed=user.pk).values("pk"))
 
 
 def _published(user: AnyUser, column: str) -> QuerySet[Any]:
@@ -119,5 +127,5 @@ RULES: dict[type[Table], Callable[[AnyUser], Q]] = {
 def _one(rows: QuerySet[Row], **where: Any) -> Row:
     try:
         return rows.get(**where)
-    except (rows.model.DoesNotExist, ValidationError, ValueError, DataError) as absent:
+    except (ObjectDoesNotExist, ValidationError, ValueError, DataError) as absent:
         raise Http404(f"no such {rows.model._meta.verbose_name}") from absent

@@ -24,7 +24,7 @@ class UnknownAddress(APIView):
         super().initial(request, *args, **kwargs)
         raise Http404("there is nothing at this address")
 
-    def http_method_not_allowed(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         raise Http404("there is nothing at this address")
 
 

@@ -12,7 +12,7 @@ def refusals(*codes: int) -> dict[int, type[RefusalSerializer]]:
     return {code: RefusalSerializer for code in codes}
 
 
-class KnoxScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class KnoxScheme(OpenApiAuthenticationExtension):
     """`Authorization: Token …`."""
 
     target_class = "knox.auth.TokenAuthentication"

@@ -1,9 +1,11 @@
 """The JSON of the API, flat and explicit: what each answer holds. Numbers are fractions 0–1; null is "not measured"."""
 
 from rest_framework import serializers
+from rest_framework.fields import Field
 
 from leaderboard.models import Model, Submission
 from leaderboard.models.submissions import SubmissionKind
+from leaderboard.submissions import combined_state
 
 
 class ErrorSerializer(serializers.Serializer):
@@ -20,7 +22,7 @@ class RefusalSerializer(serializers.Serializer):
 
     code = serializers.CharField()
     message = serializers.CharField()
-    errors = ErrorSerializer(many=True)
+    errors = ErrorSerializer(many=True)  # type: ignore[assignment]  # a field here, a property of the base
 
 
 class SplitSerializer(serializers.Serializer):
@@ -107,7 +109,7 @@ class BoardSerializer(serializers.Serializer):
 class ModelSerializer(serializers.ModelSerializer):
     """A model as its author describes it."""
 
-    base = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    base: Field = serializers.SlugRelatedField(slug_field="slug", read_only=True)
 
     class Meta:
         model = Model
@@ -120,13 +122,17 @@ class ModelSerializer(serializers.ModelSerializer):
 class SubmissionListSerializer(serializers.ModelSerializer):
     """A submission of one's own, in short."""
 
-    model = serializers.SlugRelatedField(slug_field="slug", read_only=True)
-    release = serializers.SlugRelatedField(slug_field="slug", read_only=True)
-    state = serializers.CharField(source="shown_state", read_only=True, help_text="the combined line, in one word")
+    model: Field = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    release: Field = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    state = serializers.SerializerMethodField(help_text="the combined line, in one word")
 
     class Meta:
         model = Submission
         fields = ("id", "state", "model", "release", "kind", "split", "created_at")
+
+    def get_state(self, submission: Submission) -> str:
+        """The combined line; its evaluations are prefetched."""
+        return combined_state(submission)
 
 
 class EvaluationSerializer(serializers.Serializer):

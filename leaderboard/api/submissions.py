@@ -54,10 +54,7 @@ class SubmissionsView(generics.ListAPIView):
     )
     def get(self, request: Request, *args: object, **kwargs: object) -> Response:
         """Your submissions, the latest first."""
-        rows = self.paginate_queryset(self.get_queryset()) or []
-        for row in rows:
-            row.shown_state = submissions.combined_state(row)
-        return self.get_paginated_response(SubmissionListSerializer(rows, many=True).data)
+        return self.list(request, *args, **kwargs)
 
     @extend_schema(
         request={"multipart/form-data": NewSubmissionSerializer}, parameters=[KEY_PARAMETER], operation_id="submit",
@@ -65,7 +62,7 @@ class SubmissionsView(generics.ListAPIView):
     )  # fmt: skip
     def post(self, request: Request) -> Response:
         """Submit a checkpoint or a prediction file."""
-        submission = submissions.submit(request.user, _read_new(request))
+        submission = submissions.submit(permissions.signed_in(request.user), _read_new(request))
         answer = _acted(submission)
         return Response(
             answer,
@@ -99,7 +96,7 @@ class PublishView(APIView):
     def post(self, request: Request, pk: UUID) -> Response:
         """Put the latest report of every scored split on the boards. This cannot be undone."""
         submission = permissions.get_submission(request.user, pk, to=Action.PUBLISH)
-        publication.publish_all(submission, by=request.user)
+        publication.publish_all(submission, by=permissions.signed_in(request.user))
         return Response(_acted(submission))
 
 
@@ -112,7 +109,7 @@ class WithdrawView(APIView):
     def post(self, request: Request, pk: UUID) -> Response:
         """Take it back for good; published entries become tombstones."""
         submission = permissions.get_submission(request.user, pk, to=Action.WITHDRAW)
-        submissions.withdraw(submission, by=request.user)
+        submissions.withdraw(submission, by=permissions.signed_in(request.user))
         return Response(_acted(submission))
 
 
@@ -125,7 +122,7 @@ class CancelView(APIView):
     def post(self, request: Request, pk: UUID) -> Response:
         """Stop every evaluation that has not ended. It costs nothing."""
         submission = permissions.get_submission(request.user, pk, to=Action.CANCEL)
-        submissions.cancel(submission, by=request.user)
+        submissions.cancel(submission, by=permissions.signed_in(request.user))
         return Response(_acted(submission))
 
 

@@ -55,6 +55,7 @@ def open_split(release: Release, split: Split, entries: list[LiveEntry], *, with
     Boards narrowed by facets draw replicates of their own, so they need none of the stored ones.
     """
     info = info_from_json(release.info)
+    assert release.key_revision is not None, "an imported release has a key revision in force"
     index = _index(release.slug, info.hash, split, release.key_revision.number)
     marks = [_marks(release, entry, with_replicates) for entry in entries]
     return OpenSplit(release=release, split=split, info=info, index=index, entries=entries, marks=marks)
@@ -122,11 +123,12 @@ def _column(opened: OpenSplit, slug: str, facets: dict[str, tuple[str, ...]]) ->
 
 def _row(opened: OpenSplit, entry: LiveEntry, standing: Standing) -> Row:
     stale = entry.key_revision_id != opened.release.key_revision_id or entry.report_scorer != SCORER_VERSION
+    score, low, high = _interval(standing.score)
     return Row(
         model=entry.model, name=entry.name, submission=entry.submission, submissions=entry.n_submissions,
         kind=entry.kind, verified=entry.verified, protocol=entry.protocol, stale=stale,
         weak_sandbox=entry.weak_sandbox, rank=None, rank_low=standing.rank_low, rank_high=standing.rank_high,
-        group=standing.group, **_interval(standing.score), n_questions=standing.score.n_questions,
+        group=standing.group, score=score, low=low, high=high, n_questions=standing.score.n_questions,
         reason=_reason(opened.info, standing),
         beside=_cell(standing.beside)[:3] if standing.beside else None,
     )  # fmt: skip
@@ -142,7 +144,7 @@ def _ranked(rows: list[Row]) -> list[Row]:
     """Rows with their ordinal rank (equal scores share one), best first; unranked ones after, baselines last."""
     scores = [row.score for row in rows if row.rank_low is not None and row.score is not None]
     placed = [
-        replace(row, rank=1 + sum(score > row.score for score in scores)) if row.rank_low is not None else row
+        row if row.rank_low is None else replace(row, rank=1 + sum(score > (row.score or 0.0) for score in scores))
         for row in rows
     ]
     return sorted(placed, key=lambda row: (row.rank is None, row.kind == SubmissionKind.BASELINE, -(row.score or 0.0)))
@@ -168,11 +170,11 @@ def _reference(rows: list[Row], baseline: Baseline) -> float | None:
 
 
 def _cell(estimate: Estimate) -> Cell:
-    return [*_interval(estimate).values(), estimate.n_questions]
+    return [*_interval(estimate), estimate.n_questions]
 
 
-def _interval(estimate: Estimate) -> dict[str, float | None]:
-    return {"score": _rounded(estimate.estimate), "low": _rounded(estimate.low), "high": _rounded(estimate.high)}
+def _interval(estimate: Estimate) -> tuple[float | None, float | None, float | None]:
+    return _rounded(estimate.estimate), _rounded(estimate.low), _rounded(estimate.high)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -102,7 +102,7 @@ def hidden_because(row: Row, view: View) -> str:
     return ""
 
 
-KIND_WORDS = {
+KIND_WORDS: dict[str, str] = {
     SubmissionKind.CHECKPOINT: "a checkpoint", SubmissionKind.PREDICTIONS: "a prediction file",
     SubmissionKind.BASELINE: "a baseline",
 }  # fmt: skip
@@ -133,7 +133,7 @@ def _split(query: QueryDict, info: ReleaseInfo) -> Split:
 
 
 def _unknown_choices(query: QueryDict) -> Iterable[Problem]:
-    choices = {"kind": SubmissionKind.values, "protocol": list(Protocol), "order": ["asc", "desc"]}
+    choices: dict[str, list[str]] = {"kind": SubmissionKind.values, "protocol": [*Protocol], "order": ["asc", "desc"]}
     for name, known in choices.items():
         asked = query.get(name, "")
         if asked and asked not in known:

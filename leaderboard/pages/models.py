@@ -36,8 +36,9 @@ def models(request: HttpRequest) -> HttpResponse:
     if release is not None:
         split = default_split(info_from_json(release.info))
         standing = {row.model: row for row in snapshots.get_board(release, split, OVERALL, tasks=()).rows}
-    listed = [{"model": model, "row": standing.get(model.slug)} for model in rows.order_by("name")]
-    listed.sort(key=lambda item: -(item["row"].score or 0) if item["row"] else 1)
+    pairs = [(model, standing.get(model.slug)) for model in rows.order_by("name")]
+    pairs.sort(key=lambda pair: -(pair[1].score or 0.0) if pair[1] else 1.0)
+    listed = [{"model": model, "row": row} for model, row in pairs]
     return render(request, "models/models.html", {"listed": listed, "release": release})
 
 

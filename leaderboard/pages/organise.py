@@ -57,13 +57,13 @@ def organise(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def switch(request: HttpRequest, queue: str, act: str) -> HttpResponse:
     """Pause or resume a queue."""
-    permissions.require_staff(request.user)
+    staff = permissions.require_staff(request.user)
     if queue not in list(Queue) or act not in SWITCHES:
         raise Http404("no such queue or act")
     word, use_case, consequence = SWITCHES[act]
     if request.method != "POST":
         return _confirm(request, f"{word} the queue {queue}?", consequence, f"{word} {queue}")
-    use_case(Queue(queue), by=request.user)
+    use_case(Queue(queue), by=staff)
     messages.success(request, f"{word}d: {queue}.")
     return redirect("organise")
 
@@ -71,13 +71,13 @@ def switch(request: HttpRequest, queue: str, act: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Stop one evaluation."""
-    permissions.require_staff(request.user)
-    found = permissions.get_evaluation(request.user, pk, to=Action.CANCEL)
+    staff = permissions.require_staff(request.user)
+    found = permissions.get_evaluation(staff, pk, to=Action.CANCEL)
     if request.method != "POST":
         consequence = "Its worker stops within one heartbeat; nothing is kept of it. It costs its author nothing, "
         return _confirm(request, f"Cancel {found.submission.model} on {found.split}?",
                         consequence + "and can be started anew with retry.", "Cancel the evaluation")  # fmt: skip
-    submissions.cancel_evaluation(found, by=request.user)
+    submissions.cancel_evaluation(found, by=staff)
     messages.success(request, "Cancelled.")
     return redirect("organise")
 
@@ -85,12 +85,12 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def retry(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Start a failed or cancelled evaluation anew."""
-    permissions.require_staff(request.user)
-    found = permissions.get_evaluation(request.user, pk, to=Action.RETRY)
+    staff = permissions.require_staff(request.user)
+    found = permissions.get_evaluation(staff, pk, to=Action.RETRY)
     if request.method != "POST":
         consequence = "A new evaluation of the same files is queued; the old one stays as it ended, with its log."
         return _confirm(request, f"Retry {found.submission.model} on {found.split}?", consequence, "Queue it again")
-    submissions.retry_evaluation(found, by=request.user)
+    submissions.retry_evaluation(found, by=staff)
     messages.success(request, "Queued again.")
     return redirect("organise")
 

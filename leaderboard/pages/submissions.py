@@ -1,6 +1,7 @@
 """Submitting, and one submission's page. In: forms and addresses; out: pages; the rules stand in the use cases."""
 
 import csv
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -15,7 +16,7 @@ from evaluator.encoders.registry import list_architectures
 from evaluator.errors import InputError
 from leaderboard import detail, permissions, publication, quota, submissions
 from leaderboard.forms import SUBMIT_FORMS, SubmitForm
-from leaderboard.models import LogLine, Model, Submission
+from leaderboard.models import LogLine, Model, Submission, User
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.pages import reports, states
 from leaderboard.permissions import Action
@@ -29,34 +30,35 @@ PREFILLED = ("release", "model", "split", "architecture", "base")
 @require_http_methods(["GET", "HEAD", "POST"])
 def submit(request: HttpRequest) -> HttpResponse:
     """The form of a checkpoint or a prediction file; every problem at once, beside its field and on top."""
+    person = permissions.signed_in(request.user)
     asked = request.POST if request.method == "POST" else request.GET
     kind = asked.get("kind", "")
     kind = kind if kind in SUBMIT_FORMS else SubmissionKind.CHECKPOINT.value
     if request.method != "POST":
         initial = {name: asked[name] for name in PREFILLED if name in asked}
-        return _submit_page(request, kind, SUBMIT_FORMS[kind](request.user, initial=initial))
-    form = SUBMIT_FORMS[kind](request.user, request.POST, request.FILES)
+        return _submit_page(request, person, kind, SUBMIT_FORMS[kind](person, initial=initial))
+    form = SUBMIT_FORMS[kind](person, request.POST, request.FILES)
     if not form.is_valid():
-        return _submit_page(request, kind, form, status=400)
+        return _submit_page(request, person, kind, form, status=400)
     try:
-        submission = submissions.submit(request.user, form.asked())
+        submission = submissions.submit(person, form.asked())
     except InputError as error:
         form.refuse(error)
-        return _submit_page(request, kind, form, status=400)
+        return _submit_page(request, person, kind, form, status=400)
     except PermissionDenied as error:
         form.add_error("model", str(error).capitalize() + ".")
-        return _submit_page(request, kind, form, status=403)
+        return _submit_page(request, person, kind, form, status=403)
     except QuotaExceeded as error:
         form.add_error(None, str(error).capitalize() + ".")
-        return _submit_page(request, kind, form, status=429)
+        return _submit_page(request, person, kind, form, status=429)
     return redirect("submission", pk=submission.pk)
 
 
-def _submit_page(request: HttpRequest, kind: str, form: SubmitForm, *, status: int = 200) -> HttpResponse:
+def _submit_page(request: HttpRequest, person: User, kind: str, form: SubmitForm, *, status: int = 200) -> HttpResponse:
     context = {
-        "form": form, "kind": kind, "kinds": list(SUBMIT_FORMS), "left": quota.left_today(request.user),
+        "form": form, "kind": kind, "kinds": list(SUBMIT_FORMS), "left": quota.left_today(person),
         "per_day": settings.SUBMISSIONS_PER_DAY, "limit": settings.MAX_UPLOAD_BYTES,
-        "own_models": Model.objects.filter(owner=request.user),
+        "own_models": Model.objects.filter(owner=person),
         "architectures": list_architectures() if kind == SubmissionKind.CHECKPOINT else [],
     }  # fmt: skip
     return render(request, "submissions/submit.html", context, status=status)
@@ -78,7 +80,7 @@ def live(request: HttpRequest, pk: UUID) -> HttpResponse:
     return response
 
 
-def _context(request: HttpRequest, pk: UUID) -> dict[str, object]:
+def _context(request: HttpRequest, pk: UUID) -> dict[str, Any]:
     found = permissions.get_submission(request.user, pk)
     read = detail.read_detail(request.user, found)
     log = LogLine.objects.filter(evaluation__submission=found).order_by("-id")[:LOG_TAIL] if read.inspects else []
@@ -117,7 +119,7 @@ def publish(request: HttpRequest, pk: UUID) -> HttpResponse:
     if request.method != "POST":
         read = detail.read_detail(request.user, found)
         return render(request, "submissions/publish.html", {"submission": found, "detail": read})
-    entries = publication.publish_all(found, by=request.user)
+    entries = publication.publish_all(found, by=permissions.signed_in(request.user))
     if entries:
         messages.success(request, "Published. The boards are being rebuilt and show it within seconds.")
     else:
@@ -132,7 +134,7 @@ def withdraw(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = permissions.get_submission(request.user, pk, to=Action.WITHDRAW)
     if request.method != "POST":
         return render(request, "submissions/withdraw.html", {"submission": found})
-    submissions.withdraw(found, by=request.user)
+    submissions.withdraw(found, by=permissions.signed_in(request.user))
     messages.success(request, "Withdrawn. A tombstone stays where it was published.")
     return redirect("submission", pk=pk)
 
@@ -144,6 +146,6 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = permissions.get_submission(request.user, pk, to=Action.CANCEL)
     if request.method != "POST":
         return render(request, "submissions/cancel.html", {"submission": found})
-    n_stopped = submissions.cancel(found, by=request.user)
+    n_stopped = submissions.cancel(found, by=permissions.signed_in(request.user))
     messages.success(request, f"Cancelled {n_stopped} evaluation{'' if n_stopped == 1 else 's'}. It cost nothing.")
     return redirect("submission", pk=pk)
