@@ -1,5 +1,6 @@
 """A client of the public API, as a model author would write one. In: a server's address and a token; out: JSON."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
