@@ -64,7 +64,7 @@ def _answers(release: Release, kind: Baseline, split: Split) -> str:
     """SHA-256 of the stored answers; empty for chance, which has none: it is scored by expectation."""
     if kind is Baseline.CHANCE:
         return ""
-    folder, keys = storage.release_folder(release), storage.key_folder(release, release.key_revision.number)
+    folder, keys = storage.release_folder(release), storage.key_folder(release, release.key_in_force.number)
     answers = majority_answers(
         read_questions(folder, Split.DEV), read_key(keys, Split.DEV), read_questions(folder, split)
     )

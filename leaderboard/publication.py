@@ -17,7 +17,7 @@ def publish(report: Report, *, by: User | None) -> Entry:
     TransitionRefused for a withdrawn submission.
     """
     with transaction.atomic():
-        submission = Submission.objects.select_for_update().get(pk=report.evaluation.submission_id)
+        submission = Submission.objects.select_for_update(no_key=True).get(pk=report.evaluation.submission_id)
         if submission.state != SubmissionState.ACCEPTED:
             raise TransitionRefused(f"submission {submission.pk} is {submission.state}: it cannot be published")
         live = Entry.objects.filter(submission=submission, split=report.evaluation.split, superseded_at=None)
@@ -29,7 +29,8 @@ def publish(report: Report, *, by: User | None) -> Entry:
             split=report.evaluation.split, published_at=Now(),
         )  # fmt: skip
         states.record(
-            submission=submission, evaluation=report.evaluation, to_state="published", actor=by and by.actor_id,
+            submission=submission, evaluation=report.evaluation, to_state="published",
+            actor=by.actor_id if by else None,
             note=f"{entry.split}: key {report.key_revision.number}, scorer {report.scorer}",
         )  # fmt: skip
         request_boards(submission.release, entry.split)

@@ -52,14 +52,14 @@ def import_release(
         if (folder / FILE_NAME).exists():
             shutil.copytree(folder, incoming)
         else:
-            import_hub(folder, incoming, on_progress=on_progress, **_arguments(hub))
+            import_hub(
+                folder, incoming, splits=hub.splits, sources=hub.sources, exclude=hub.exclude, seed=hub.seed,
+                name=hub.name, version=hub.version, public_items=hub.public_items, share_votes=hub.share_votes,
+                on_progress=on_progress,
+            )  # fmt: skip
         return _adopt(incoming, slug, read_info(incoming), visibility)
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
-
-
-def _arguments(hub: HubOptions) -> dict[str, object]:
-    return {name: getattr(hub, name) for name in HubOptions.__dataclass_fields__}
 
 
 def _adopt(incoming: Path, slug: str, info: ReleaseInfo, visibility: Visibility) -> Release:

@@ -37,7 +37,7 @@ def stale_evaluations(release: Release | None = None) -> QuerySet[Evaluation]:
 
 def rescore(evaluation: Evaluation) -> Report:
     """Score stored answers again; where the evaluation stands on a board, its new report takes the old one's place."""
-    revision = evaluation.submission.release.key_revision
+    revision = evaluation.submission.release.key_in_force
     scored = score.compute(evaluation, revision)
     with transaction.atomic():
         report = score.store(evaluation, revision, scored)

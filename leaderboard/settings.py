@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 
 from leaderboard import environment as env
 
@@ -58,7 +59,7 @@ if BLOB_STORAGE == "s3":
         },
     }
 elif BLOB_STORAGE != "local":
-    raise env.ImproperlyConfigured(f"BLOB_STORAGE is {BLOB_STORAGE!r}: use local or s3")
+    raise ImproperlyConfigured(f"BLOB_STORAGE is {BLOB_STORAGE!r}: use local or s3")
 if DEBUG:
     STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 
@@ -66,7 +67,7 @@ if DEBUG:
 LEASE_S = env.number("LEASE_S", 120, least=1)
 HEARTBEAT_S = env.number("HEARTBEAT_S", LEASE_S / 6, least=0.1)
 if HEARTBEAT_S * 3 > LEASE_S:
-    raise env.ImproperlyConfigured("HEARTBEAT_S must be at most a third of LEASE_S")
+    raise ImproperlyConfigured("HEARTBEAT_S must be at most a third of LEASE_S")
 RECONCILE_S = env.number("RECONCILE_S", 5, least=0.2)
 BACKOFF_S = env.number("BACKOFF_S", 30, least=0)  # doubled with every attempt
 MAX_ATTEMPTS = env.integer("MAX_ATTEMPTS", 3, least=1)

@@ -111,7 +111,9 @@ def _advance(
 ) -> None:  # fmt: skip
     manager = type(row)._default_manager
     with transaction.atomic():
-        now = manager.select_for_update().values("state", "token").get(pk=row.pk)
+        # no_key: events that name the row may be written meanwhile, else two moves of one submission could lock
+        # each other out.
+        now = manager.select_for_update(no_key=True).values("state", "token").get(pk=row.pk)
         if to not in moves.get(now["state"], ()):
             raise TransitionRefused(f"{row.pk} is {now['state']}, so it cannot become {to}")
         if held_token is not None and held_token != now["token"]:

@@ -54,8 +54,7 @@ def withdraw(submission: Submission, *, by: User) -> None:
     """Take a submission back for good: what runs is cancelled, what is published becomes a tombstone."""
     with transaction.atomic():
         states.advance_submission(submission, SubmissionState.WITHDRAWN, actor=by.actor_id)
-        for evaluation in submission.evaluations.filter(state__in=UNFINISHED_STATES):
-            outcomes.cancel(evaluation, actor=by.actor_id)
+        cancel(submission, by=by)
         publication.withdraw(submission, by=by)
 
 

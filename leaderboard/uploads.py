@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from django.core.files.uploadhandler import TemporaryFileUploadHandler
 
 
@@ -21,8 +21,17 @@ class Received:
     too_large: bool = False
 
 
+class HashedUpload(TemporaryUploadedFile):
+    """What the handler below makes of a file in a request."""
+
+    sha256: str
+    too_large: bool
+
+
 def received(upload: UploadedFile) -> Received:
     """A file of a request, received by the handler below."""
+    if not isinstance(upload, HashedUpload):
+        raise TypeError(f"{upload!r} did not come in through FILE_UPLOAD_HANDLERS")
     upload.flush()
     return Received(
         name=upload.name or "", path=Path(upload.temporary_file_path()), sha256=upload.sha256, size=upload.size or 0,
@@ -45,8 +54,11 @@ class BoundedTemporaryFileUploadHandler(TemporaryFileUploadHandler):
     endless upload fills no disk while the submitter still gets a plain answer.
     """
 
+    file: HashedUpload
+
     def new_file(self, *args: Any, **kwargs: Any) -> None:
-        super().new_file(*args, **kwargs)
+        super(TemporaryFileUploadHandler, self).new_file(*args, **kwargs)
+        self.file = HashedUpload(self.file_name or "", self.content_type, 0, self.charset, self.content_type_extra)
         self._hash = hashlib.sha256()
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
@@ -55,7 +67,6 @@ class BoundedTemporaryFileUploadHandler(TemporaryFileUploadHandler):
             super().receive_data_chunk(raw_data, start)
 
     def file_complete(self, file_size: int) -> Any:
-        received = super().file_complete(file_size)
-        received.sha256 = self._hash.hexdigest()
-        received.too_large = file_size > settings.MAX_UPLOAD_BYTES
-        return received
+        self.file.sha256 = self._hash.hexdigest()
+        self.file.too_large = file_size > settings.MAX_UPLOAD_BYTES
+        return super().file_complete(file_size)

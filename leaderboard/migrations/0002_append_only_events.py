@@ -1,5 +1,7 @@
 """Events are append-only: the database itself refuses to change or delete one. Also the cache table."""
 
+from typing import Any
+
 from django.core.management import call_command
 from django.db import migrations
 
@@ -17,7 +19,7 @@ DROP FUNCTION refuse_event_change();
 """
 
 
-def create_cache_table(apps, schema_editor):
+def create_cache_table(apps: Any, schema_editor: Any) -> None:
     call_command("createcachetable", database=schema_editor.connection.alias, verbosity=0)
 
 

@@ -1,6 +1,11 @@
 """Benchmark releases and the revisions of their keys. The key itself is never in the database."""
 
+from typing import TYPE_CHECKING
+
 from django.db import models as db
+
+if TYPE_CHECKING:
+    from leaderboard.models.people import User
 
 
 class Visibility(db.TextChoices):
@@ -20,7 +25,9 @@ class Release(db.Model):
     hash = db.CharField(max_length=64, unique=True)
     public_items = db.BooleanField(default=False)
     visibility = db.CharField(max_length=10, choices=Visibility, default=Visibility.PUBLIC)
-    listed = db.ManyToManyField("User", blank=True, related_name="listed_releases")
+    listed: "db.ManyToManyField[User, db.Model]" = db.ManyToManyField(
+        "User", blank=True, related_name="listed_releases"
+    )
     info = db.JSONField(help_text="release.json as imported: split sizes, datasets, licences")
     summary = db.JSONField(default=dict, help_text="tasks and facet values with counts, per split; safe to publish")
     key_revision = db.ForeignKey(
@@ -33,6 +40,13 @@ class Release(db.Model):
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
+
+    @property
+    def key_in_force(self) -> "KeyRevision":
+        """The revision that scores are computed with; an imported release has one."""
+        if self.key_revision is None:
+            raise RuntimeError(f"release {self.slug} has no key")
+        return self.key_revision
 
 
 class KeyRevision(db.Model):

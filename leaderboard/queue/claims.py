@@ -38,9 +38,13 @@ class Claim:
     def table(self) -> type[Submission] | type[Evaluation]:
         return Submission if self.queue is Queue.VALIDATE else Evaluation
 
+    def row(self) -> Any:
+        """The submission or evaluation as it stands now, ours or not."""
+        return self.table._default_manager.get(pk=self.pk)
+
     def held(self) -> QuerySet[Any]:
         """The row, if this claim still holds it."""
-        return self.table.objects.filter(pk=self.pk, token=self.token, state=HELD_STATE[self.queue])
+        return self.table._default_manager.filter(pk=self.pk, token=self.token, state=HELD_STATE[self.queue])
 
 
 HELD_STATE = {
@@ -96,7 +100,7 @@ def renew(claim: Claim) -> bool:
 
 def give_back(claim: Claim, note: str) -> None:
     """Return unfinished work at once, its attempt uncounted: the worker is ending, the work is not to blame."""
-    row = claim.table.objects.get(pk=claim.pk)
+    row = claim.row()
     changes: dict[str, Any] = {"note": note, "held_token": claim.token}
     row.attempts -= 1
     if claim.queue is Queue.VALIDATE:

@@ -56,8 +56,9 @@ class Charge:
             log.warning("%s ended with %s, next start in %.1f s", self.name, self.process.returncode, pause)
             self.process, self.start_at = None, now + pause
 
-    def running(self) -> bool:
-        return self.process is not None and self.process.poll() is None
+    def alive(self) -> subprocess.Popen[bytes] | None:
+        """The process, if it runs now."""
+        return self.process if self.process is not None and self.process.poll() is None else None
 
 
 def supervise(workers: Mapping[Queue, int]) -> None:
@@ -89,13 +90,13 @@ def stop_on_signals() -> threading.Event:
 
 def _end(charges: list[Charge]) -> None:
     for charge in charges:
-        if charge.running():
-            charge.process.terminate()
+        if process := charge.alive():
+            process.terminate()
     deadline = time.monotonic() + GRACE_S
-    while any(charge.running() for charge in charges) and time.monotonic() < deadline:
+    while any(charge.alive() for charge in charges) and time.monotonic() < deadline:
         time.sleep(POLL_S / 4)
     for charge in charges:
-        if charge.running():
+        if process := charge.alive():
             log.warning("%s did not end in time: killed", charge.name)
-            charge.process.kill()
-            charge.process.wait()
+            process.kill()
+            process.wait()

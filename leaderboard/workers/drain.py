@@ -71,7 +71,7 @@ def _rebuild_boards() -> int:
 
 
 def _end(claim: Claim, error: Exception) -> None:
-    row = claim.table.objects.get(pk=claim.pk)
+    row = claim.row()
     if isinstance(error, EvaluationFailed) and not error.retry:
         error = InputError.single(error.code, error.message)
     if isinstance(error, InputError) and claim.queue is Queue.VALIDATE:
@@ -96,7 +96,7 @@ def _unless_fenced(claim: Claim, act: Callable[..., None], *args: Any) -> None:
 def _record_fence(claim: Claim, note: str) -> None:
     """A worker that lost its claim wrote nothing; say so in the history of what it held."""
     log.warning("fenced: %s", note)
-    row = claim.table.objects.get(pk=claim.pk)
+    row = claim.row()
     subject = (
         {"submission": row} if claim.queue is Queue.VALIDATE else {"submission": row.submission, "evaluation": row}
     )

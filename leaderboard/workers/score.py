@@ -6,6 +6,7 @@ Reads KEY_ROOT; never weights, never a submitted file other than parsed answers.
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from django.db import transaction
@@ -19,7 +20,7 @@ from evaluator.scoring import score as score_answers
 from evaluator.scoring.baselines import score_chance
 from leaderboard import publication, states, storage
 from leaderboard.baselines import Baseline
-from leaderboard.models import Evaluation, KeyRevision, Report
+from leaderboard.models import Evaluation, KeyRevision, Report, Submission
 from leaderboard.queue.claims import Claim
 from leaderboard.states import EvaluationState
 
@@ -31,9 +32,11 @@ def score(claim: Claim, should_stop: Callable[[], bool]) -> None:
     evaluation = Evaluation.objects.select_related("submission__release__key_revision", "submission__owner").get(
         pk=claim.pk
     )
-    revision = evaluation.submission.release.key_revision
+    revision = evaluation.submission.release.key_in_force
     scored = compute(evaluation, revision)
     with transaction.atomic():
+        # The submission first, as whoever withdraws it does: neither waits for the other forever.
+        Submission.objects.select_for_update(no_key=True).get(pk=evaluation.submission_id)
         report = store(evaluation, revision, scored)
         states.advance_evaluation(evaluation, EvaluationState.SCORED, held_token=claim.token)
         if evaluation.submission.publish:
@@ -48,7 +51,7 @@ def compute(evaluation: Evaluation, revision: KeyRevision) -> Scored:
         read_info(folder), split, read_questions(folder, split),
         read_key(storage.key_folder(release, revision.number), split),
     )  # fmt: skip
-    how = {"protocol": evaluation.protocol, "key_revision": revision.number}
+    how: dict[str, Any] = {"protocol": evaluation.protocol, "key_revision": revision.number}
     if evaluation.run.get("baseline") == Baseline.CHANCE:
         return score_chance(*asked, **how)
     with storage.local_path(evaluation.answers_sha256) as path:
@@ -73,4 +76,5 @@ def _write_derived(folder: Path, scored: Scored) -> None:
     shutil.rmtree(folder, ignore_errors=True)  # of a transaction that was rolled back
     folder.mkdir(parents=True, mode=0o700)
     np.save(folder / CORRECT, scored.correct)
-    np.savez(folder / REPLICATES, **{str(variant): values for variant, values in scored.replicates.items()})
+    replicates: dict[str, Any] = {str(variant): values for variant, values in scored.replicates.items()}
+    np.savez(folder / REPLICATES, **replicates)
