@@ -53,5 +53,5 @@ def _is_done(found: dict[str, Any], model: str) -> bool:
 def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield ""
     for row in rows:
-        rank, (score, low, high) = row["rank"] or "–", (100 * row[name] for name in ("score", "low", "high"))
-        yield f"  {rank:>3}  {row['model']:24} {score:5.1f} %  [{low:.1f}, {high:.1f}]"
+        interval = "" if row["low"] is None else f"  [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+        yield f"  {row['rank'] or '–':>3}  {row['model']:24} {100 * row['score']:5.1f} %{interval}"
