@@ -138,6 +138,9 @@ class SubmissionChoice(forms.ModelChoiceField):
 class ModelForm(forms.ModelForm):
     """What an author says of a model."""
 
+    paper = forms.URLField(required=False, assume_scheme="https")
+    weights_link = forms.URLField(required=False, assume_scheme="https", label="Link to the weights")
+
     class Meta:
         model = Model
         fields = (
@@ -145,7 +148,7 @@ class ModelForm(forms.ModelForm):
             "shown_submission",
         )  # fmt: skip
         field_classes = {"shown_submission": SubmissionChoice}
-        labels = {"weights_link": "Link to the weights", "shown_submission": "Submission on the boards"}
+        labels = {"shown_submission": "Submission on the boards"}
         help_texts = {
             "description": "One line: what is it?",
             "training_data": "What it was trained on, so that readers can judge overlap with the benchmark.",
