@@ -86,9 +86,10 @@ def demo(wish: Wish) -> None:
     stop = _stop_on_signals()
     if wish.release and not wish.release.is_dir():
         raise DemoError(f"RELEASE={wish.release} is no folder: give the path of a Hub folder or of a release folder")
-    _require_port(wish.port)
     VAR.mkdir(exist_ok=True)
-    with services.running(VAR) as pair:
+    with services.running(VAR) as pair:  # refused while another demo of this checkout runs
+        fleet.stop_marked(VAR, but=os.getpid())  # what one that was killed left behind
+        _require_port(wish.port)
         ships = fleet.Fleet(folder=VAR, environment=_environment(pair), logs=VAR / "logs")
         try:
             _serve(wish, ships, stop)

@@ -187,7 +187,10 @@ def _lock(path: Path) -> IO[str]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         handle.close()
-        raise ServicesError(f"the servers in {path.parent} are in use: stop the program that uses them first") from None
+        message = (
+            f"the servers in {path.parent} are in use by another program: stop that first (make demo-down, if a demo)"
+        )
+        raise ServicesError(message) from None
     return handle
 
 
