@@ -21,6 +21,7 @@ from demo.models.tiny import ARCHITECTURE, build_tiny
 from demo.models.training import keep_known_tokens, train
 
 DESCRIPTIONS = "models.json"
+WEIGHTS = "weights"
 SEED = 20
 THREADS = 1  # more would make the result depend on their number
 
@@ -28,12 +29,15 @@ THREADS = 1  # more would make the result depend on their number
 def train_models(
     out: Path, recipes: tuple[Recipe, ...] = RECIPES, *, processes: int = 1, report_every: int = 50
 ) -> list[dict[str, Any]]:
-    """Train every recipe in order, write one .safetensors each (half precision) and models.json; its entries."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Train every recipe in order; write weights/<slug>.safetensors (half precision) and models.json under `out`.
+
+    Returns the entries of models.json.
+    """
+    (out / WEIGHTS).mkdir(parents=True, exist_ok=True)
     described = []
     for recipe in recipes:
         started = time.monotonic()
-        path = out / f"{recipe.slug}.safetensors"
+        path = out / WEIGHTS / f"{recipe.slug}.safetensors"
         model = _train_one(recipe, out, processes, report_every)
         save_file({name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}, path)
         described.append(_describe(recipe, path, model))
@@ -48,7 +52,7 @@ def _train_one(recipe: Recipe, out: Path, processes: int, report_every: int) -> 
     if recipe.base is None:
         keep_known_tokens(tiny)
     else:
-        saved = load_file(out / f"{recipe.base}.safetensors")
+        saved = load_file(out / WEIGHTS / f"{recipe.base}.safetensors")
         tiny.model.load_state_dict({name: tensor.float() for name, tensor in saved.items()})
     image_px = tiny.architecture.image_px
     images = _images(target_datasets(recipe), recipe.images_per_dataset, recipe.draw, image_px, processes)
@@ -90,7 +94,8 @@ def _describe(recipe: Recipe, path: Path, model: torch.nn.Module) -> dict[str, A
             f"{n_images} images drawn by demo.generate from seed {FIRST_TRAINING_SEED + recipe.draw} ({scope}); "
             "no image of a release, whose seeds are smaller."
         ),
-        "steps": recipe.steps, "file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "steps": recipe.steps,
+        "file": f"{WEIGHTS}/{path.name}", "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }  # fmt: skip
 

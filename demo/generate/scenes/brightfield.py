@@ -47,7 +47,7 @@ class Smear:
 def blood(label: str, style: np.random.Generator, rng: np.random.Generator) -> Drawing:
     """A Giemsa-stained smear cut out around one cell; the label is that cell's type."""
     size = 96
-    slide = Slide(style, GIEMSA_PURPLE, GIEMSA_BLUE, GIEMSA_PINK, GIEMSA_ORANGE)
+    slide = Slide(style, GIEMSA_PURPLE, GIEMSA_BLUE, GIEMSA_PINK, GIEMSA_ORANGE, spread=1.6)
     crowding, pallor = style.integers(4, 13), style.uniform(0.4, 0.8)
     smear = Smear(size)
     smear.pink += np.maximum(0, 0.03 + 0.012 * clouds(rng, size, 30))
@@ -112,16 +112,16 @@ def _lobes(
 def _neutrophil(smear: Smear, centre: np.ndarray, rng: np.random.Generator) -> Blob:
     cell = _body(smear, centre, rng.uniform(18, 22), rng)
     smear.pink[cell.window] += 0.24 * cell.inside(2)
-    smear.granules(smear.pink, cell, centre, rng, 50, 0.9, 0.42)
-    _lobes(smear, centre, int(rng.integers(3, 6)), rng.uniform(6.5, 8.5), rng.uniform(4.4, 5.4), rng, 0.75)
+    smear.granules(smear.pink, cell, centre, rng, 90, 0.9, rng.uniform(0.3, 0.6))
+    _lobes(smear, centre, int(rng.integers(2, 6)), rng.uniform(6.5, 8.5), rng.uniform(4.4, 5.4), rng, 0.75)
     return cell
 
 
 def _eosinophil(smear: Smear, centre: np.ndarray, rng: np.random.Generator) -> Blob:
     cell = _body(smear, centre, rng.uniform(18, 22), rng)
     smear.pink[cell.window] += 0.25 * cell.inside(2)
-    smear.granules(smear.orange, cell, centre, rng, 230, 1.15, 0.42)
-    _lobes(smear, centre, 2, rng.uniform(6.5, 8.0), rng.uniform(5.4, 6.6), rng, 0.7)
+    smear.granules(smear.orange, cell, centre, rng, 230, 1.1, rng.uniform(0.16, 0.4))
+    _lobes(smear, centre, int(rng.integers(2, 4)), rng.uniform(6.5, 8.0), rng.uniform(4.6, 6.2), rng, 0.7)
     return cell
 
 
@@ -129,16 +129,16 @@ def _basophil(smear: Smear, centre: np.ndarray, rng: np.random.Generator) -> Blo
     cell = _body(smear, centre, rng.uniform(16, 20), rng)
     smear.pink[cell.window] += 0.2 * cell.inside(2)
     _lobes(smear, centre, int(rng.integers(2, 4)), 6, rng.uniform(5.5, 7), rng, 0.5)
-    smear.granules(smear.purple, cell, centre, rng, 130, 1.3, 0.85)
+    smear.granules(smear.purple, cell, centre, rng, int(rng.integers(40, 130)), 1.3, rng.uniform(0.6, 0.9))
     return cell
 
 
 def _lymphocyte(smear: Smear, centre: np.ndarray, rng: np.random.Generator) -> Blob:
-    radius = rng.uniform(13, 18)
+    radius = rng.uniform(13, 21)
     cell = _body(smear, centre, radius, rng)
     smear.blue[cell.window] += rng.uniform(0.3, 0.5) * cell.inside(2)
     nucleus = blob(
-        smear.size, tuple(centre + rng.normal(0, 1, 2)), (radius * 0.88, radius * rng.uniform(0.74, 0.86)),
+        smear.size, tuple(centre + rng.normal(0, 1, 2)), (radius * 0.86, radius * rng.uniform(0.64, 0.84)),
         angle=rng.uniform(0, 3), rng=rng, roughness=0.04,
     )  # fmt: skip
     _chromatin(smear, nucleus, 0.82, rng, grain=7, depth=0.16)
@@ -146,7 +146,7 @@ def _lymphocyte(smear: Smear, centre: np.ndarray, rng: np.random.Generator) -> B
 
 
 def _monocyte(smear: Smear, centre: np.ndarray, rng: np.random.Generator) -> Blob:
-    radius = rng.uniform(20, 25)
+    radius = rng.uniform(17, 24)
     cell = _body(smear, centre, radius, rng, roughness=0.09)
     smear.blue[cell.window] += rng.uniform(0.28, 0.4) * cell.inside(2) * (
         1 + 0.12 * clouds(rng, smear.size, 4)[cell.window]
@@ -163,7 +163,7 @@ def _monocyte(smear: Smear, centre: np.ndarray, rng: np.random.Generator) -> Blo
     bite = np.zeros((smear.size, smear.size), np.float32)
     bite[notch.window] = notch.inside(2.5)
     kidney = Blob(window=nucleus.window, depth=np.minimum(nucleus.depth, (0.5 - bite[nucleus.window]) * 8))
-    _chromatin(smear, kidney, rng.uniform(0.5, 0.62), rng, grain=6, depth=0.2)
+    _chromatin(smear, kidney, rng.uniform(0.5, 0.75), rng, grain=6, depth=0.2)
     return cell
 
 
@@ -184,7 +184,7 @@ def _platelet(smear: Smear, centre: np.ndarray, rng: np.random.Generator) -> Blo
 
 def yeast(label: str, style: np.random.Generator, rng: np.random.Generator) -> Drawing:
     """Unstained yeast slightly out of focus; the label is how the cells hang together."""
-    size = 104
+    size = 80
     field = np.zeros((size, size), np.float32)
     focus, contrast = style.choice([-1, 1]), style.uniform(0.75, 1.1)
     found: list[Blob] = []
@@ -214,13 +214,13 @@ Placed = list[tuple[np.ndarray, float, float, float]]  # centre, radius, ratio o
 
 
 def _singles(size: int, rng: np.random.Generator) -> Placed:
-    spots = scatter(rng, size, int(rng.integers(3, 10)), 22, margin=8, tries=40)
+    spots = scatter(rng, size, int(rng.integers(3, 7)), 22, margin=8, tries=40)
     return [(spot, rng.uniform(6, 8), rng.uniform(1, 1.25), rng.uniform(0, 3)) for spot in spots]
 
 
 def _budding(size: int, rng: np.random.Generator) -> Placed:
     placed: Placed = []
-    for spot in scatter(rng, size, int(rng.integers(2, 7)), 30, margin=14, tries=40):
+    for spot in scatter(rng, size, int(rng.integers(2, 5)), 30, margin=12, tries=40):
         radius, angle = rng.uniform(6, 8), rng.uniform(0, 2 * np.pi)
         placed.append((spot, radius, rng.uniform(1, 1.2), angle))
         bud = radius * rng.uniform(0.4, 0.72)
@@ -229,10 +229,10 @@ def _budding(size: int, rng: np.random.Generator) -> Placed:
 
 
 def _clusters(size: int, rng: np.random.Generator) -> Placed:
-    middle = size / 2 + rng.normal(0, 10, 2)
-    near = scatter(rng, size, 60, 12.5, tries=10)
+    middle = size / 2 + rng.normal(0, 8, 2)
+    near = scatter(rng, size, 50, 12.5, tries=10)
     distance = np.hypot(*(near - middle).T)
-    kept = near[np.argsort(distance)[: int(rng.integers(9, 20))]]
+    kept = near[np.argsort(distance)[: int(rng.integers(7, 14))]]
     return [(spot, rng.uniform(5.8, 7.6), rng.uniform(1, 1.2), rng.uniform(0, 3)) for spot in kept]
 
 
@@ -240,7 +240,7 @@ def _chains(size: int, rng: np.random.Generator) -> Placed:
     placed: Placed = []
     for _ in range(rng.integers(1, 3)):
         spot, angle = rng.uniform(14, size - 14, 2), rng.uniform(0, 2 * np.pi)
-        for _ in range(rng.integers(4, 8)):
+        for _ in range(rng.integers(4, 7)):
             radius, ratio = rng.uniform(4.2, 5.4), rng.uniform(1.5, 2.1)
             placed.append((spot, radius, ratio, angle))
             inward = np.arctan2(*(size / 2 - spot))

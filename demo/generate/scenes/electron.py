@@ -17,8 +17,8 @@ def organelles(label: str, style: np.random.Generator, rng: np.random.Generator)
     }[label](density, rng)  # fmt: skip
     return Drawing(
         image=electron_image(
-            density, rng, blur_px=style.uniform(0.5, 0.8), noise=style.uniform(0.035, 0.075),
-            contrast=style.uniform(0.8, 1.15),
+            density, rng, blur_px=style.uniform(0.5, 0.8), noise=style.uniform(0.05, 0.12),
+            contrast=style.uniform(0.55, 1.1),
         )
     )  # fmt: skip
 
@@ -160,7 +160,7 @@ def neuropil(label: str, style: np.random.Generator, rng: np.random.Generator) -
     for spot, radii, angle in _mitochondrial_forms(label, size, rng):
         shape = blob(size, tuple(spot), radii, angle=angle, rng=rng, roughness=0.05)
         swollen = label == "swollen mitochondria"
-        matrix = rng.uniform(0.08, 0.16) if swollen else rng.uniform(0.48, 0.58)
+        matrix = rng.uniform(0.08, 0.28) if swollen else rng.uniform(0.48, 0.58)
         _mitochondrion(
             density, shape, rng, matrix=matrix, crista_px=rng.uniform(3.6, 5),
             angle=angle + rng.normal(0, 0.3), fullness=rng.uniform(0.1, 0.4) if swollen else 0.95,
@@ -168,7 +168,7 @@ def neuropil(label: str, style: np.random.Generator, rng: np.random.Generator) -
         density[shape.window] += 0.25 * shape.rim(1.2, at=0.6)
         shapes.append(shape)
     image = electron_image(
-        density.astype(np.float32), rng, blur_px=style.uniform(0.8, 1.1), noise=style.uniform(0.035, 0.07),
+        density.astype(np.float32), rng, blur_px=style.uniform(0.8, 1.1), noise=style.uniform(0.05, 0.11),
         contrast=style.uniform(0.65, 0.95),
     )  # fmt: skip
     return Drawing(image=image, boxes=boxes_of("mitochondrion", shapes))
@@ -178,9 +178,9 @@ def _mitochondrial_forms(
     label: str, size: int, rng: np.random.Generator
 ) -> list[tuple[np.ndarray, tuple[float, float], float]]:
     number, apart, radius, ratio = {
-        "tubular mitochondria": ((2, 5), 30, (6.5, 8.5), (2.2, 3.4)),
-        "swollen mitochondria": ((2, 5), 34, (11, 16), (1.0, 1.35)),
-        "fragmented mitochondria": ((5, 11), 18, (4.8, 6.8), (1.0, 1.3)),
+        "tubular mitochondria": ((2, 5), 30, (5.5, 8.0), (1.7, 3.2)),
+        "swollen mitochondria": ((2, 5), 32, (8, 14), (1.0, 1.5)),
+        "fragmented mitochondria": ((3, 9), 18, (4.8, 7.4), (1.0, 1.35)),
     }[label]
     spots = scatter(rng, size, int(rng.integers(*number)), apart, margin=10, tries=40)
     forms = []
@@ -209,7 +209,7 @@ def myelin(label: str, style: np.random.Generator, rng: np.random.Generator) -> 
             paint(density, small, 0.5, small.inside(1.2))
             density[small.window] += 0.3 * small.rim(0.7)
     image = electron_image(
-        density.astype(np.float32), rng, blur_px=style.uniform(0.5, 0.9), noise=style.uniform(0.035, 0.07),
+        density.astype(np.float32), rng, blur_px=style.uniform(0.5, 0.9), noise=style.uniform(0.05, 0.11),
         contrast=style.uniform(0.85, 1.15),
     )  # fmt: skip
     return Drawing(image=image)
@@ -226,8 +226,8 @@ def _sheath(density: Map, fibre: Blob, label: str, radius: float, rng: np.random
     if label == "split myelin":
         depth = depth + 0.8 * clouds(rng, size, 9)[fibre.window]
         gaps = np.clip(ridges(depth * np.pi / rng.uniform(2.6, 3.8), 1.1), 0, 1)
-        where = 1 / (1 + np.exp(-(clouds(rng, size, 12)[fibre.window] + rng.uniform(0.1, 0.8)) * 5))
-        value = 0.86 + lamellae - 0.6 * gaps * where
+        where = 1 / (1 + np.exp(-(clouds(rng, size, 12)[fibre.window] + rng.uniform(-0.3, 0.5)) * 5))
+        value = 0.86 + lamellae - rng.uniform(0.35, 0.6) * gaps * where
     else:
         value = 0.86 + lamellae
     density[fibre.window] += (value - density[fibre.window]) * band

@@ -43,8 +43,8 @@ def nuclei(label: str, style: np.random.Generator, rng: np.random.Generator) -> 
 
 def mitosis(label: str, style: np.random.Generator, rng: np.random.Generator) -> Drawing:
     """One cell's chromatin; the label is its phase."""
-    size = 72
-    middle = tuple(size / 2 + rng.normal(0, 2.5, 2))
+    size = 60
+    middle = tuple(size / 2 + rng.normal(0, 2.0, 2))
     angle = rng.uniform(0, np.pi)
     dye = np.zeros((size, size), np.float32)
     {
@@ -53,7 +53,7 @@ def mitosis(label: str, style: np.random.Generator, rng: np.random.Generator) ->
     }[label](dye, middle, angle, rng)  # fmt: skip
     for _ in range(rng.integers(0, 3)):  # neighbours cut by the border
         side = rng.uniform(0, 2 * np.pi)
-        far = size / 2 + 36 * np.array([np.sin(side), np.cos(side)])
+        far = size / 2 + 33 * np.array([np.sin(side), np.cos(side)])
         _interphase(dye, tuple(far), rng.uniform(0, np.pi), rng)
     dye *= style.uniform(0.7, 1.1)
     counts = fluoresce(
@@ -234,13 +234,13 @@ def _simulated_cells(
     style: np.random.Generator, rng: np.random.Generator, *, roughness: tuple[float, float] = (0.02, 0.12),
     axis_ratio: tuple[float, float] = (1.0, 1.9), grain_px: tuple[float, float] = (2.0, 8.0),
 ) -> Drawing:  # fmt: skip
-    size = 96
+    size = 72
     grain = rng.uniform(*grain_px)
     pattern = np.clip(1 + rng.uniform(0.35, 0.55) * clouds(rng, size, grain), 0.15, 2.2)
     dye = np.zeros((size, size), np.float32)
-    n, shapes = int(rng.integers(2, 5)), []
-    area_px = rng.uniform(480, 760) * (1.3 if n < 3 else 0.85)
-    for spot in scatter(rng, size, n, 40 if n < 3 else 34, margin=18, tries=60):
+    n, shapes = int(rng.integers(1, 4)), []
+    area_px = rng.uniform(480, 760) * (1.3 if n < 3 else 0.8)
+    for spot in scatter(rng, size, n, 36 if n < 3 else 31, margin=17, tries=60):
         ratio = rng.uniform(*axis_ratio)
         radii = float(np.sqrt(area_px / np.pi * ratio)), float(np.sqrt(area_px / np.pi / ratio))
         shape = blob(

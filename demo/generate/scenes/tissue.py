@@ -1,6 +1,7 @@
 """Scenes of stained sections: colorectal tissue in H&E, heart muscle in Masson's trichrome, cortex in amyloid IHC."""
 
 import numpy as np
+from scipy.special import expit
 
 from demo.generate.drawing import Drawing
 from demo.generate.microscopes import ANILINE_BLUE, DAB, EOSIN, HAEMATOXYLIN, MASSON_RED, Slide
@@ -13,11 +14,16 @@ def colorectal(label: str, style: np.random.Generator, rng: np.random.Generator)
     """A tile of a slide of large bowel; the label is the tissue that fills it."""
     slide = Slide(style, HAEMATOXYLIN, EOSIN)
     scale = style.uniform(0.88, 1.15)
-    draw = {
+    draws = {
         "tumour epithelium": _tumour, "normal mucosa": _mucosa, "stroma": _stroma, "lymphocytes": _lymphocytes,
         "adipose tissue": _adipose, "smooth muscle": _muscle, "mucus": _mucus, "debris": _debris,
-    }[label]  # fmt: skip
-    blue, pink = draw(rng, scale)
+    }  # fmt: skip
+    blue, pink = draws[label](rng, scale)
+    if rng.random() < 0.5:  # the tile reaches into a neighbouring tissue
+        beside = [name for name in draws if name != label][rng.integers(0, len(draws) - 1)]
+        lie = ramp(SIZE, rng.uniform(0, 2 * np.pi)) + 6 * clouds(rng, SIZE, 40)
+        share = expit(lie - np.quantile(lie, 1 - rng.uniform(0.1, 0.4)))
+        blue, pink = (a + (b - a) * share for a, b in zip((blue, pink), draws[beside](rng, scale), strict=True))
     return Drawing(image=slide.photograph([blue, pink], rng))
 
 
@@ -152,7 +158,7 @@ def _debris(rng: np.random.Generator, scale: float) -> tuple[Map, Map]:
 
 
 # Share of the section that is scar.
-SCAR = {"healthy myocardium": (0.0, 0.035), "interstitial fibrosis": (0.10, 0.24), "replacement fibrosis": (0.40, 0.75)}
+SCAR = {"healthy myocardium": (0.0, 0.06), "interstitial fibrosis": (0.09, 0.28), "replacement fibrosis": (0.18, 0.65)}
 
 
 def myocardium(label: str, style: np.random.Generator, rng: np.random.Generator) -> Drawing:
@@ -167,7 +173,7 @@ def myocardium(label: str, style: np.random.Generator, rng: np.random.Generator)
         weight = clouds(rng, SIZE, 48) + 0.25 * clouds(rng, SIZE, 10)
     else:
         weight = -border + 1.4 * clouds(rng, SIZE, 22)
-    collagen = 1 / (1 + np.exp(-(weight - np.quantile(weight, 1 - share)) * 3.5))
+    collagen = expit((weight - np.quantile(weight, 1 - share)) * 3.5)
     grain = 1 + 0.13 * clouds(rng, SIZE, 4, octaves=2)
     if is_lengthwise:  # cross-striation
         grain = grain + 0.08 * np.sin(ramp(SIZE, angle) * 2 * np.pi / (2.8 * scale))
