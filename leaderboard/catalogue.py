@@ -14,7 +14,6 @@ def describe(model: Model, facts: dict[str, Any]) -> None:
         for name, value in facts.items():
             setattr(model, name, value)
         model.save(update_fields=list(facts))
-        for entry in Entry.objects.filter(model=model, superseded_at=None).distinct("release", "split").order_by(
-            "release", "split"
-        ):  # fmt: skip
-            publication.request_boards(entry.release, entry.split)
+        live = Entry.objects.filter(model=model, superseded_at=None).select_related("release")
+        for release, split in {(entry.release, entry.split) for entry in live}:
+            publication.request_boards(release, split)

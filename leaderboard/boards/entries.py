@@ -4,12 +4,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, OuterRef, Subquery
 
 from evaluator.answers import Protocol
 from evaluator.release.schema import Split
 from evaluator.sandbox import SandboxLevel
-from leaderboard.models import Entry, Model, Release
+from leaderboard.models import Entry, Release, Submission
 from leaderboard.models.submissions import SubmissionKind
 
 
@@ -23,7 +23,7 @@ class LiveEntry:
     model: str
     name: str
     submission: str
-    n_submissions: int
+    n_submissions: int  # on the release, published or not: attempts are shown
     kind: str
     protocol: str
     weak_sandbox: bool
@@ -50,31 +50,26 @@ def headline_variant(protocol: str, answered: Collection[str]) -> int | None:
 
 
 def live_entries(release: Release, split: Split) -> list[LiveEntry]:
-    """One entry per model, by the model's slug. Two queries."""
+    """One entry per model, by the model's slug. One query."""
+    attempts = Submission.objects.filter(release=release, model=OuterRef("model_id")).order_by().values("model")
     rows = (
         Entry.objects.filter(release=release, split=split, superseded_at=None)
         .order_by("published_at", "pk")
-        .values("model_id", "submission_id", "model__shown_submission_id", SANDBOX, *FIELDS.values())
+        .annotate(n_submissions=Subquery(attempts.annotate(n=Count("pk")).values("n")))
+        .values("model_id", "submission_id", "model__shown_submission_id", "n_submissions", SANDBOX, *FIELDS.values())
     )
     chosen: dict[int, dict[str, Any]] = {}
     for row in rows:  # later ones replace earlier ones, unless the author chose the earlier
         standing = chosen.get(row["model_id"])
         if standing is None or standing["submission_id"] != row["model__shown_submission_id"]:
             chosen[row["model_id"]] = row
-    counts = _submission_counts(release, list(chosen))
     entries = [
         LiveEntry(
             **{name: row[path] for name, path in FIELDS.items()},
             weak_sandbox=row[SANDBOX] == WEAK,
             submission=str(row["submission_id"]),
-            n_submissions=counts[pk],
+            n_submissions=row["n_submissions"],
         )
-        for pk, row in chosen.items()
+        for row in chosen.values()
     ]
     return sorted(entries, key=lambda entry: entry.model)
-
-
-def _submission_counts(release: Release, models: list[int]) -> dict[int, int]:
-    """How many submissions each model has had on the release, published or not: attempts are shown."""
-    counted = Count("submissions", filter=Q(submissions__release=release))
-    return dict(Model.objects.filter(pk__in=models).annotate(n=counted).values_list("pk", "n"))

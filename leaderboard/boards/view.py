@@ -64,7 +64,7 @@ class View:
 def read_view(query: QueryDict, info: ReleaseInfo, summary: dict) -> View:
     """The view that a query string asks for. Raises InputError naming every choice that does not exist."""
     split = _split(query, info)
-    problems = list(_unknown_choices(query))
+    problems = list(_unknown_choices(query, [task["slug"] for task in summary[split]["tasks"]]))
     facets, facet_problems = _facets(query, known_values(summary, split))
     if problems + facet_problems:
         raise InputError(problems + facet_problems)
@@ -132,8 +132,13 @@ def _split(query: QueryDict, info: ReleaseInfo) -> Split:
     return Split(asked)
 
 
-def _unknown_choices(query: QueryDict) -> Iterable[Problem]:
-    choices: dict[str, list[str]] = {"kind": SubmissionKind.values, "protocol": [*Protocol], "order": ["asc", "desc"]}
+def _unknown_choices(query: QueryDict, tasks: list[str]) -> Iterable[Problem]:
+    choices: dict[str, list[str]] = {
+        "sort": [*PLAIN_SORTS, *tasks],
+        "kind": SubmissionKind.values,
+        "protocol": [*Protocol],
+        "order": ["asc", "desc"],
+    }
     for name, known in choices.items():
         asked = query.get(name, "")
         if asked and asked not in known:
