@@ -33,7 +33,7 @@ def read_parquet(file: PlainFile, limits: Limits, max_rows: int) -> Iterator[pa.
         texts = [name for name in names if pa.types.is_string(schema.field(name).type)]
         with pq.ParquetFile(file.path, read_dictionary=texts, pre_buffer=False, **FOOTER_LIMITS) as parquet:
             yield from _read(parquet, names, limits)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError.single(
             "damaged_parquet", f"The Parquet file is damaged or cut off ({_first_line(error)}). Write it again.",
             field="file",

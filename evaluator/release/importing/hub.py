@@ -20,6 +20,7 @@ ARROW_FILE_MAGIC = b"ARROW1"
 PARQUET_MAGIC = b"PAR1"
 LFS_MAGIC = b"version https://git-lfs"
 BUFFER_BYTES = 1 << 20
+DAMAGE = (OSError, pa.ArrowException, UnicodeDecodeError)  # what reading a damaged shard raises
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,9 @@ def iter_slices(shards: list[Path], *, keep: Collection[str]) -> Iterator[Slice]
         while True:
             try:
                 batch = next(batches, None)
-            except (OSError, pa.ArrowException) as error:
+                if batch is not None:
+                    batch.validate(full=True)  # a damaged shard must not be read past its end
+            except DAMAGE as error:
                 raise _unreadable(shard, error) from error
             if batch is None:
                 break
@@ -90,7 +93,6 @@ def _arrow_batches(shard: Path, keep: Collection[str]) -> Iterator[pa.RecordBatc
     with shard.open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     for batch in _open_arrow(mapped):
-        batch.validate()
         batch = batch.select([name for name in batch.schema.names if name in keep])
         for start in range(0, batch.num_rows, SLICE_ROWS):
             yield batch.slice(start, SLICE_ROWS)
@@ -113,19 +115,33 @@ def _parquet_batches(shard: Path, keep: Collection[str]) -> Iterator[pa.RecordBa
 
 
 def _schema(shard: Path) -> pa.Schema:
+    if _magic(shard, LFS_MAGIC):
+        raise InputError.single(
+            "lfs_pointer", f"{shard} is a Git LFS pointer, not the data. Run `git lfs pull` in the folder first."
+        )
     try:
-        if _magic(shard, LFS_MAGIC):
-            raise InputError.single(
-                "lfs_pointer", f"{shard} is a Git LFS pointer, not the data. Run `git lfs pull` in the folder first."
-            )
-        if _magic(shard, PARQUET_MAGIC):
-            return pq.read_schema(shard)
-        if _magic(shard, ARROW_FILE_MAGIC):
-            return pa.ipc.open_file(shard).schema
-        with shard.open("rb") as file:
-            return pa.ipc.open_stream(file).schema
-    except (OSError, pa.ArrowException) as error:
+        schema = _read_schema(shard)
+        for field in schema:
+            _look_at_names(field)
+        return schema
+    except DAMAGE as error:
         raise _unreadable(shard, error) from error
+
+
+def _read_schema(shard: Path) -> pa.Schema:
+    if _magic(shard, PARQUET_MAGIC):
+        return pq.read_schema(shard)
+    if _magic(shard, ARROW_FILE_MAGIC):
+        return pa.ipc.open_file(shard).schema
+    with shard.open("rb") as file:
+        return pa.ipc.open_stream(file).schema
+
+
+def _look_at_names(field: pa.Field) -> None:
+    """Raise UnicodeDecodeError when a name at any depth is no text; pyarrow decodes names when they are looked at."""
+    _ = field.name
+    for i in range(field.type.num_fields):
+        _look_at_names(field.type.field(i))
 
 
 def _unreadable(shard: Path, error: Exception) -> InputError:

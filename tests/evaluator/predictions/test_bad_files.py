@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import pickle
+import random
 import struct
 import time
 import zipfile
@@ -92,6 +93,7 @@ BAD_FILES = {
     "deep json": (b'{"option":' + b"[" * 3000 + b"]" * 3000 + b"}\n", "bad_json"),
     "parquet cut off": (parquet(pa.table({"dataset": ["a"] * 100}))[:-30], "damaged_parquet"),
     "parquet magic only": (b"PAR1" + b"\0" * 100 + b"PAR1", "damaged_parquet"),
+    "parquet names": (parquet(pa.table({"dataset": ["a"]})).replace(b"dataset", b"datas\xa2t"), "damaged_parquet"),
     "parquet columns": (parquet(pa.table({f"c{i}": [1] for i in range(200)})), "too_many_columns"),
 }
 
@@ -254,3 +256,25 @@ def test_a_file_without_line_breaks_takes_little_memory(refuse):
     assert "line_too_long" in refuse(b'{"option": "' + b"x" * MIB, limits=SMALL).counts
     assert "line_too_long" in refuse(b"x" * MIB, limits=SMALL).counts
     assert "bad_csv" in refuse(HEADER + b'"' + (b"x" * 60 + b"\n") * 1000, limits=SMALL).counts
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
+def test_damage_anywhere_is_refused_or_harmless(small_release, rows, tmp_path, form):
+    """Random damage never ends in anything but answers or an InputError."""
+    rng = random.Random(0)
+    lines = [",".join(row.values()) + "\n" for row in rows]
+    whole = {
+        "parquet": parquet(pa.Table.from_pylist(rows)), "csv": HEADER + "".join(lines).encode(), "jsonl": jsonl(rows)
+    }[form]  # fmt: skip
+    refused = 0
+    for _ in range(200):
+        content = bytearray(whole)
+        for _ in range(rng.choice([1, 3, 10])):
+            at = rng.randrange(len(content)) if rng.random() < 0.5 else len(content) - 1 - rng.randrange(600)
+            content[at] = rng.choice([*b'"\n\r,{}[]\\\x00\xff', rng.randrange(256)])
+        (tmp_path / "predictions").write_bytes(content)
+        try:
+            check_file(tmp_path / "predictions", small_release, Split.TEST)
+        except InputError:
+            refused += 1
+    assert refused > 100

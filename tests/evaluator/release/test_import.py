@@ -1,6 +1,7 @@
 """The Hub's layout becomes a release: all traps of the published data, keys apart, nothing half-written."""
 
 import json
+import random
 import stat
 
 import pyarrow as pa
@@ -358,3 +359,19 @@ def test_a_folder_that_cannot_be_made_says_so(tmp_path):
     with pytest.raises(InputError, match="cannot_write"):
         import_hub(tmp_path / "hub", tmp_path / "hub/perception/0.1.0/dataset_info.json/out", splits=DEV_ONLY,
                    name="R", version="1")  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["arrow-stream", "arrow-file", "parquet"])
+def test_a_damaged_shard_is_refused_or_harmless(tmp_path, form):
+    write_hub(tmp_path / "hub", hub_rows(6), form=form)
+    shard = next(path for path in (tmp_path / "hub").rglob("ubench-*"))
+    whole, rng = shard.read_bytes(), random.Random(0)
+    for n in range(40):
+        content = bytearray(whole)
+        for _ in range(5):
+            content[rng.randrange(len(content))] = rng.randrange(256)
+        shard.write_bytes(content)
+        try:
+            import_hub(tmp_path / "hub", tmp_path / f"out{n}", splits=DEV_ONLY, name="R", version="1")
+        except InputError:
+            assert not (tmp_path / f"out{n}").exists()
