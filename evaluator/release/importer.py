@@ -93,22 +93,21 @@ def _read_rows(
 ) -> list[str]:
     """First pass: understand and stage every row. Raises InputError with all problems, undecodable images included."""
     problems = ProblemLog()
-    reader = RowReader(class_names=hub.read_class_names(shards), problems=problems)
+    reader = RowReader(class_names=hub.read_class_names(shards), problems=problems, exclude=exclude)
     wanted = [column for column in COLUMNS if column not in UNUSED_COLUMNS]
-    seen: Counter[str] = Counter()
     for part in hub.iter_slices(shards, keep=wanted):
         for row, raw in enumerate(part.rows.to_pylist(), start=part.first_row):
             found = reader.read(raw, row)
             if found is not None:
-                seen[found.dataset] += 1
-                if found.dataset not in exclude:
-                    _stage(found, staging, rules, problems)
+                _stage(found, staging, rules, problems)
         on_progress("reading rows", part.first_row + part.rows.num_rows - 1, None)
-    _check_datasets(seen, exclude, rules, problems)
+    _check_datasets(reader.seen, exclude, rules, problems)
     if problems:
         _check_images(shards, staging, problems)
         problems.raise_if_any()
-    left_out = [f"{name} ({n} images) was left out on request." for name, n in sorted(seen.items()) if name in exclude]
+    left_out = [
+        f"{name} ({n} images) was left out on request." for name, n in sorted(reader.seen.items()) if name in exclude
+    ]
     return [change.format(n=n) for change, n in sorted(reader.changes.items())] + left_out
 
 

@@ -6,7 +6,7 @@ boxes. Knows nothing of images, splits or files.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,15 +49,21 @@ class HubRow:
 
 @dataclass
 class RowReader:
-    """Reads rows one by one, collecting problems and counting what had to be changed (`notes`)."""
+    """Reads rows one by one, collecting problems and counting what was seen and what had to be changed."""
 
     class_names: Sequence[str]
     problems: ProblemLog
+    exclude: Collection[str] = ()
+    seen: Counter[str] = field(default_factory=Counter)  # rows per dataset, excluded ones too
     changes: Counter[str] = field(default_factory=Counter)
 
     def read(self, raw: dict[str, Any], row: int) -> HubRow | None:
-        """The row understood, or None after its problems were noted."""
+        """The row understood; None when its dataset is excluded, or after its problems were noted."""
         dataset, image_id = self._read_dataset(raw, row), _text(raw.get("image_id"))
+        if dataset is not None:
+            self.seen[dataset] += 1
+            if dataset in self.exclude:
+                return None
         if not image_id:
             self.problems.add("missing_image_id", "The row has no image_id. Give it one.", row=row)
         if dataset is None or not image_id:

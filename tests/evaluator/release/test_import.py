@@ -267,6 +267,12 @@ def test_excluded_datasets_are_left_out(imported):
     assert info.notes == ("cells_b (5 images) was left out on request.",)
 
 
+def test_a_broken_dataset_can_be_excluded(imported):
+    rows = [hub_row("a"), change(hub_row("b", "broken"), "questions", "stain", "answer_idx", to=50)]
+    rows[1]["image"]["bytes"] = None
+    assert set(imported(rows, exclude=["broken"]).datasets) == {"cells_a"}
+
+
 @pytest.mark.parametrize("splits", [{Split.DEV: 0.5}, {Split.DEV: 1.5, Split.TEST: -0.5}, {}])
 def test_fractions_must_sum_to_one(imported, splits):
     assert problems_of(imported, hub_rows(2), splits=splits).counts == {"bad_splits": 1}
