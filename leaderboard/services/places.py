@@ -187,9 +187,7 @@ def _lock(path: Path) -> IO[str]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         handle.close()
-        message = (
-            f"the servers in {path.parent} are in use by another program: stop that first (make demo-down, if a demo)"
-        )
+        message = f"the servers in {path.parent} are in use: stop the program that uses them (a demo: make demo-down)"
         raise ServicesError(message) from None
     return handle
 
