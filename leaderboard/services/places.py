@@ -208,7 +208,7 @@ def _sockets(root: Path, account: Account) -> Path:
         if known.name.startswith(prefix) and _is_private(known, account):
             return known
         link.unlink()
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))  # nosec B108 - mkdtemp makes it private; TMPDIR may be long
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))  # mkdtemp makes it private; TMPDIR may be long
     os.chown(folder, account.uid, account.gid)
     link.symlink_to(folder)
     return folder
