@@ -40,13 +40,6 @@ class SubmitForm(forms.Form):
         releases = cast(forms.ModelChoiceField, self.fields["release"])
         releases.queryset = permissions.visible_to(user, Release.objects.all())
         self.fields["model"].widget.attrs.update(list="own-models", autocomplete="off", spellcheck="false")
-        for name, field in self.fields.items():
-            describe = [f"help-{name}"] if field.help_text else []
-            describe += [f"error-{name}"] if name in self.errors else []
-            if describe:
-                field.widget.attrs["aria-describedby"] = " ".join(describe)
-            if name in self.errors:
-                field.widget.attrs["aria-invalid"] = "true"
 
     def asked(self) -> NewSubmission:
         """What was asked for; call after `is_valid()`."""
@@ -61,10 +54,6 @@ class SubmitForm(forms.Form):
         """Show the problems of a refused submission beside their fields."""
         for problem in error.problems:
             self.add_error(problem.field if problem.field in self.fields else None, problem.message)
-            if problem.field in self.fields:
-                attributes = self.fields[problem.field].widget.attrs
-                attributes["aria-invalid"] = "true"
-                attributes["aria-describedby"] = f"help-{problem.field} error-{problem.field}"
 
 
 class CheckpointForm(SubmitForm):
