@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -26,6 +26,14 @@ def flag(name: str, default: bool) -> bool:
     if value not in TRUE | FALSE:
         raise ImproperlyConfigured(f"{name} is {value!r}: use 1 or 0")
     return value in TRUE
+
+
+def choice(name: str, default: str, allowed: Collection[str]) -> str:
+    """One of a few words."""
+    value = os.environ.get(name, default)
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name} is {value!r}: use {' or '.join(allowed)}")
+    return value
 
 
 def number(name: str, default: float, *, least: float) -> float:

@@ -39,8 +39,9 @@ def publish(report: Report, *, by: User | None) -> Entry:
 
 
 def publish_all(submission: Submission, *, by: User) -> list[Entry]:
-    """Publish the latest report of every scored evaluation of a submission."""
+    """Publish the latest report of every scored evaluation of a submission, and those to come when they are scored."""
     with transaction.atomic():
+        Submission.objects.filter(pk=submission.pk).update(publish=True)
         scored = submission.evaluations.filter(state=EvaluationState.SCORED)
         return [publish(evaluation.reports.latest("pk"), by=by) for evaluation in scored]
 

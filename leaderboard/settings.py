@@ -32,8 +32,10 @@ SITE_NAME = env.text("SITE_NAME", "µ-Bench Leaderboard")
 
 # --- database, Redis, blobs ------------------------------------------------------------------------------------------
 DATABASES = {"default": env.database()}
+# A process that freezes inside a transaction must not hold its locks for ever.
+DATABASES["default"]["OPTIONS"] = {"options": "-c idle_in_transaction_session_timeout=120s"}
 if pool_size := env.integer("DATABASE_POOL", 0, least=0):  # for gunicorn threads; workers hold one connection
-    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": pool_size, "timeout": 10}}
+    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": pool_size, "timeout": 10}
 else:
     DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -44,7 +46,7 @@ RQ_QUEUES = {name: dict(_queue) for name in ("validate", "evaluate", "score")}
 RQ = {"COMMIT_MODE": "auto", "DEFAULT_RESULT_TTL": 60}  # leaderboard.queue.dispatch waits for the commit itself
 RQ_SHOW_ADMIN_LINK = True
 
-BLOB_STORAGE = env.text("BLOB_STORAGE", "local")
+BLOB_STORAGE = env.choice("BLOB_STORAGE", "local", ("local", "s3"))
 STORAGES: dict[str, Any] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": MEDIA_ROOT}},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
@@ -58,8 +60,6 @@ if BLOB_STORAGE == "s3":
             "file_overwrite": True,
         },
     }
-elif BLOB_STORAGE != "local":
-    raise ImproperlyConfigured(f"BLOB_STORAGE is {BLOB_STORAGE!r}: use local or s3")
 if DEBUG:
     STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 
@@ -73,7 +73,7 @@ BACKOFF_S = env.number("BACKOFF_S", 30, least=0)  # doubled with every attempt
 MAX_ATTEMPTS = env.integer("MAX_ATTEMPTS", 3, least=1)
 EVALUATION_TIMEOUT_S = env.number("EVALUATION_TIMEOUT_S", 6 * 3600, least=1)
 ALLOW_WEAK_SANDBOX = env.flag("ALLOW_WEAK_SANDBOX", False)
-EVALUATION_DEVICE = env.text("EVALUATION_DEVICE", "auto")
+EVALUATION_DEVICE = env.choice("EVALUATION_DEVICE", "auto", ("auto", "cpu", "cuda"))
 
 # --- limits ----------------------------------------------------------------------------------------------------------
 MAX_UPLOAD_BYTES = env.integer("MAX_UPLOAD_BYTES", 8 * 2**30, least=1)

@@ -36,11 +36,11 @@ def score(claim: Claim, should_stop: Callable[[], bool]) -> None:
     scored = compute(evaluation, revision)
     with transaction.atomic():
         # The submission first, as whoever withdraws it does: neither waits for the other forever.
-        Submission.objects.select_for_update(no_key=True).get(pk=evaluation.submission_id)
+        submission = Submission.objects.select_for_update(no_key=True).get(pk=evaluation.submission_id)
         report = store(evaluation, revision, scored)
         states.advance_evaluation(evaluation, EvaluationState.SCORED, held_token=claim.token)
-        if evaluation.submission.publish:
-            publication.publish(report, by=evaluation.submission.owner)
+        if submission.publish:
+            publication.publish(report, by=submission.owner)
 
 
 def compute(evaluation: Evaluation, revision: KeyRevision) -> Scored:

@@ -98,6 +98,7 @@ def test_no_hidden_field_leaves_the_key(tmp_path, sentinel, roots, settings, cap
     logs = caplog.text + "".join(capfd.readouterr())
     found.append(("logs", logs.encode()))
 
+    assert {f"200 {address}" for address in starts} <= {name for name, _ in found}
     assert len(found) > 500
     assert [name for name, content in found if sentinel.encode() in content] == []
     assert [name for name, _ in found if name.startswith("5")] == []

@@ -13,7 +13,7 @@ from leaderboard import outcomes, quota, submissions
 from leaderboard.intake import NewSubmission
 from leaderboard.models import Entry, Event, Model, QuotaSlot, Report, Submission
 from leaderboard.models.submissions import SubmissionKind
-from leaderboard.publication import publish
+from leaderboard.publication import publish, publish_all
 from leaderboard.states import EvaluationState, SubmissionState, TransitionRefused
 from leaderboard.uploads import received_from
 from tests.builders.leaderboard import make_evaluation, make_model, make_release, make_submission, make_user
@@ -199,6 +199,14 @@ def test_publishing_twice_makes_one_entry_and_a_new_report_supersedes_the_old(ow
     assert not first.withdrawn
     assert list(Entry.objects.filter(superseded_at=None)) == [second]
     assert Event.objects.filter(to_state="published").count() == 2
+
+
+def test_publishing_a_submission_covers_what_is_scored_later(owner, release):
+    submission = make_submission(owner, release)
+    scored_report(submission, "dev")
+    assert len(publish_all(submission, by=owner)) == 1
+    submission.refresh_from_db()
+    assert submission.publish
 
 
 def test_retry_is_a_new_evaluation_and_only_of_an_ended_one(owner, release):
