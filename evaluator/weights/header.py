@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
@@ -32,9 +31,8 @@ INDEX_BUFFERS = ("position_ids", "num_batches_tracked", "relative_position_index
 NAMES = re.compile(r"[A-Za-z0-9_.]{1,256}(?:\n[A-Za-z0-9_.]{1,256})*")
 
 # More of a character than a rightful header can hold means a bomb; counting is far cheaper than parsing.
-METADATA_SLACK = MAX_METADATA * MAX_METADATA_CHARACTERS
-MOST = {b"{": MAX_TENSORS + 2 + METADATA_SLACK, b"[": 2 * MAX_TENSORS + METADATA_SLACK,
-        b",": (MAX_RANK + 4) * MAX_TENSORS + METADATA_SLACK, b":": 4 * MAX_TENSORS + METADATA_SLACK}  # fmt: skip
+MOST_PER_OBJECT = {b"[": 2, b":": 4}
+SLACK = 16_000  # for characters inside metadata texts
 
 
 class Tensor(NamedTuple):
@@ -119,23 +117,30 @@ class _HeaderRefused(ValueError):
 
 
 def _parse(raw: bytes) -> dict[str, Any]:
-    for character, most in MOST.items():
-        if raw.count(character) > most:
-            _refuse("too_many_tensors", f"The header lists more than the {MAX_TENSORS:,} tensors that are allowed.")
+    n_objects = raw.count(b"{")
+    if n_objects > MAX_TENSORS + SLACK:
+        _refuse("too_many_tensors", f"The header lists more than the {MAX_TENSORS:,} tensors that are allowed.")
+    if any(raw.count(character) > most * n_objects + SLACK for character, most in MOST_PER_OBJECT.items()):
+        _refuse("header_too_complex", "The header holds far more than tensors. Write it with the safetensors library.")
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         _refuse("header_not_utf8", "The header is not UTF-8 text. Write the file with the safetensors library.")
     try:
-        entries = json.loads(
-            text, object_pairs_hook=_read_object, parse_constant=_refuse_constant, parse_float=_refuse_float
-        )
+        # Objects stay tuples of pairs: faster than dicts, and names that stand twice stay visible.
+        pairs = json.loads(text, object_pairs_hook=tuple, parse_constant=_refuse_constant, parse_float=_refuse_float)
     except _HeaderRefused as refused:
         _refuse(refused.code, str(refused))
     except (ValueError, RecursionError):
         _refuse("header_not_json", "The header is not valid JSON. Write the file with the safetensors library.")
-    if not isinstance(entries, dict):  # an array, a number, or one nameless tensor entry
+    if type(pairs) is not tuple:
         _refuse("header_not_json", "The header is not a JSON object. Write the file with the safetensors library.")
+    entries = dict(pairs)
+    if len(entries) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        message = f"The header names {_shown(twice)} twice, so which one counts is open. Give each tensor one name."
+        _refuse("duplicate_name", message)
     return entries
 
 
@@ -155,22 +160,6 @@ def _refuse(code: str, message: str) -> NoReturn:
     raise InputError.single(code, message, field="file")
 
 
-def _read_object(pairs: list[tuple[str, Any]]) -> Any:
-    """JSON hook: a tensor's entry becomes a bare (dtype, shape, data_offsets), any other object a dict."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
-        message = f"The header names {_shown(twice)} twice, so which one counts is open. Give each tensor one name."
-        raise _HeaderRefused("duplicate_name", message)
-    if len(found) == 3:
-        try:
-            return found["dtype"], found["shape"], found["data_offsets"]  # half the memory of the dict
-        except KeyError:
-            return found
-    return found
-
-
 def _refuse_constant(constant: str) -> NoReturn:
     raise _HeaderRefused("header_not_json", f"The header holds {constant}, which JSON does not know.")
 
@@ -185,7 +174,7 @@ def _shown(name: str) -> str:
 
 
 def _check(entries: dict[str, Any], *, data_start: int, file_bytes: int) -> Header:
-    problems = _metadata_problems(entries.pop("__metadata__", {}))
+    problems = _metadata_problems(entries.pop("__metadata__", ()))
     if not entries:
         problems.append(Problem(code="no_tensors", message="The file holds no tensors.", field="file"))
     if len(entries) > MAX_TENSORS:
@@ -195,11 +184,14 @@ def _check(entries: dict[str, Any], *, data_start: int, file_bytes: int) -> Head
     _check_names(entries, faults)
     tensors = {}
     for name, entry in entries.items():
-        tensor = _check_entry(name, entry, faults)
-        if tensor is not None:
-            tensors[name] = tensor
+        try:
+            tensors[name] = _read_entry(name, entry)
+        except _Fault as fault:
+            faults.add(fault.code, name)
     if not faults.names and tensors:  # the layout can only be judged when every entry is understood
-        tensors = dict(sorted(tensors.items(), key=lambda item: item[1].start))
+        starts = [tensor[2] for tensor in tensors.values()]
+        if starts != sorted(starts):
+            tensors = dict(sorted(tensors.items(), key=lambda item: item[1][2]))
         problems += _layout_problems(tensors, file_bytes - data_start, file_bytes)
     problems += faults.problems()
     if problems:
@@ -214,6 +206,13 @@ WHAT_IS_WRONG = {
     "bad_shape": f"Shapes have at most {MAX_RANK} dimensions of 1 to 2^31",
     "size_mismatch": "The bytes set aside differ from what shape and dtype need",
 }
+
+
+class _Fault(Exception):
+    """What is wrong with one entry: a code of WHAT_IS_WRONG."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
 
 
 class _Faults:
@@ -246,41 +245,53 @@ def _check_names(entries: dict[str, Any], faults: _Faults) -> None:
             faults.add("bad_name", name)
 
 
-def _check_entry(name: str, entry: Any, faults: _Faults) -> Tensor | None:
-    if type(entry) is not tuple:
-        return faults.add("bad_entry", name)
-    dtype, shape, offsets = entry
-    if type(dtype) is not str or type(shape) is not list or type(offsets) is not list or len(offsets) != 2:
-        return faults.add("bad_entry", name)
-    start, end = offsets
-    if type(start) is not int or type(end) is not int or start < 0 or end > MAX_OFFSET:
-        return faults.add("bad_entry", name)
-    item_bytes = ITEM_BYTES.get(dtype)
+def _read_entry(name: str, entry: Any) -> Tensor:
+    """One entry, as pairs, as a Tensor; raises _Fault. Called 20,000 times at most: every line is a millisecond."""
+    try:
+        (first, dtype), (second, shape), (third, (start, end)) = entry
+        if first != "dtype" or second != "shape" or third != "data_offsets":
+            dtype, shape, (start, end) = _in_usual_order(entry)
+        item_bytes = ITEM_BYTES.get(dtype)
+    except (TypeError, ValueError):
+        raise _Fault("bad_entry") from None
+    if type(shape) is not list or type(start) is not int or type(end) is not int:
+        raise _Fault("bad_entry")
     if item_bytes is None or (dtype == "I64" and not name.endswith(INDEX_BUFFERS)):
-        return faults.add("dtype_not_allowed", name)
+        raise _Fault("dtype_not_allowed")
     if len(shape) > MAX_RANK:
-        return faults.add("bad_shape", name)
+        raise _Fault("bad_shape")
+    n_bytes = item_bytes
     for size in shape:
         if type(size) is not int or not 1 <= size <= MAX_DIMENSION:
-            return faults.add("bad_shape", name)
-    if end - start != prod(shape) * item_bytes:
-        return faults.add("size_mismatch", name)
-    # Tensor(...) itself costs as much as all of the checks above.
-    return tuple.__new__(Tensor, (dtype, tuple(shape), start, end))
+            raise _Fault("bad_shape")
+        n_bytes *= size
+    if end - start != n_bytes or end > MAX_OFFSET:
+        raise _Fault("size_mismatch")
+    return tuple.__new__(Tensor, (dtype, tuple(shape), start, end))  # Tensor(…) costs as much as all of the above
+
+
+def _in_usual_order(entry: tuple[tuple[str, Any], ...]) -> list[Any]:
+    fields = dict(entry)
+    if fields.keys() != {"dtype", "shape", "data_offsets"}:
+        raise ValueError("other fields")
+    return [fields["dtype"], fields["shape"], fields["data_offsets"]]
 
 
 def _layout_problems(tensors: dict[str, Tensor], data_bytes: int, file_bytes: int) -> list[Problem]:
+    """`tensors` sorted by start: their bytes must follow each other from 0 to the end of the file."""
+    starts = [tensor[2] for tensor in tensors.values()]
+    ends = [tensor[3] for tensor in tensors.values()]
+    if starts == [0, *ends[:-1]] and ends[-1] == data_bytes:
+        return []
     problems = []
-    position = 0
-    for name, tensor in tensors.items():
-        if tensor.start != position:
-            code, what = ("overlap", "overlaps the tensor before it") if tensor.start < position else (
-                "hole", f"leaves {tensor.start - position:,} unused bytes before it")  # fmt: skip
-            message = f"{_shown(name)} {what}. Write the file with the safetensors library."
+    for name, position, start in zip(tensors, [0, *ends], starts, strict=False):
+        if start != position:
+            code, what = ("overlap", "begins before byte") if start < position else ("hole", "begins behind byte")
+            message = (f"{_shown(name)} {what} {position:,}, where the one before it ends. "
+                       "Write the file with the safetensors library.")  # fmt: skip
             problems.append(Problem(code=code, message=message, field="file"))
             break
-        position = tensor.end
-    ends_at = max(tensor.end for tensor in tensors.values())
+    ends_at = max(ends)
     if ends_at > data_bytes:
         problems.append(_truncated(f"its tensors end at byte {file_bytes - data_bytes + ends_at:,}", file_bytes))
     elif ends_at < data_bytes:
@@ -289,9 +300,9 @@ def _layout_problems(tensors: dict[str, Tensor], data_bytes: int, file_bytes: in
     return problems
 
 
-def _metadata_problems(metadata: Any) -> list[Problem]:
-    if isinstance(metadata, dict) and len(metadata) <= MAX_METADATA:
-        texts = [*metadata, *metadata.values()]
+def _metadata_problems(pairs: Any) -> list[Problem]:
+    if type(pairs) is tuple and len(pairs) <= MAX_METADATA and len(dict(pairs)) == len(pairs):
+        texts = [text for pair in pairs for text in pair]
         if all(isinstance(text, str) and len(text) <= MAX_METADATA_CHARACTERS for text in texts):
             return []
     message = (f"__metadata__ may hold at most {MAX_METADATA} texts of {MAX_METADATA_CHARACTERS:,} characters. "

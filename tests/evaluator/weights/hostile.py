@@ -128,6 +128,7 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\ns
 TWICE = '{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "a": {"dtype": "F32", "shape": [1], ' \
         '"data_offsets": [4, 8]}}'  # fmt: skip
 TWICE_INSIDE = '{"a": {"dtype": "F32", "dtype": "F16", "shape": [1], "data_offsets": [0, 4]}}'
+TWICE_FOR_ANOTHER = '{"a": {"dtype": "F32", "dtype": "F32", "shape": [1]}}'
 OTHER_KINDS = [
     *(_pickle(protocol) for protocol in range(6)),
     Hostile("pickle followed by garbage", "pickle", _pickle_then_garbage),
@@ -186,10 +187,11 @@ BROKEN_FILES = [
 ]
 
 BROKEN_JSON = [
-    _header("200,000 arrays deep", "too_many_tensors", '{"a":' + "[" * 200_000),
+    _header("200,000 arrays deep", "header_too_complex", '{"a":' + "[" * 200_000),
     _header("5,000 arrays deep", "header_not_json", '{"a":' + "[" * 5_000 + "]" * 5_000 + "}"),
     _header("5,000 objects deep", "header_not_json", '{"a":' * 5_000 + "1" + "}" * 5_000),
     _header("20,001 tensors", "too_many_tensors", {f"t{i}": entry([1], 4 * i) for i in range(20_001)}, bytes(80_004)),
+    _header("100,000 numbers in a shape", "bad_shape", {"a": entry([1] * 100_000, 0, 4)}, bytes(4)),
     _header("150,000 objects", "too_many_tensors", "{" + ",".join(f'"{i:x}":{{}}' for i in range(150_000)) + "}"),
     _header("blanks before the brace", "header_not_json", '  {"a": 1}'),
     _header("unclosed", "header_not_json", '{"a": '),
@@ -199,7 +201,9 @@ BROKEN_JSON = [
     _header("NaN in the header", "header_not_json", '{"a": NaN}'),
     _header("not UTF-8", "header_not_utf8", b'{"\xff\xfe": 1}'),
     _header("duplicate tensor name", "duplicate_name", TWICE, bytes(8)),
-    _header("duplicate key in an entry", "duplicate_name", TWICE_INSIDE, bytes(4)),
+    _header("duplicate key in an entry", "bad_entry", TWICE_INSIDE, bytes(4)),
+    _header("duplicate key in place of another", "bad_entry", TWICE_FOR_ANOTHER, bytes(4)),
+    _header("duplicate metadata", "bad_metadata", '{"__metadata__": {"a": "b", "a": "c"}}'),
     _header("no tensors", "no_tensors", {}),
     _header("metadata only", "no_tensors", {"__metadata__": {"format": "pt"}}),
 ]
@@ -210,10 +214,12 @@ BROKEN_ENTRIES = [
     _header("entry that is a list", "bad_entry", {"a": [1]}),
     _header("entry that is null", "bad_entry", {"a": None}),
     _header("three offsets", "bad_entry", {"a": {**entry([1]), "data_offsets": [0, 4, 8]}}, bytes(4)),
-    _header("negative offset", "bad_entry", {"a": entry([1], -4)}),
+    _header("negative offset", "overlap", {"a": entry([1], -4)}),
+    _header("dtype that is a list", "bad_entry", {"a": {**entry([1]), "dtype": ["F32"]}}, bytes(4)),
+    _header("shape that is an object", "bad_entry", {"a": {**entry([1]), "shape": {}}}, bytes(4)),
     _header("offset with a fraction", "bad_entry", {"a": {**entry([1]), "data_offsets": [0, 4.0]}}, bytes(4)),
     _header("offset that is true", "bad_entry", {"a": {**entry([1]), "data_offsets": [False, 4]}}, bytes(4)),
-    _header("offset of 4,000 digits", "bad_entry", {"a": {**entry([1]), "data_offsets": [10**4000, 10**4000 + 4]}}),
+    _header("offset of 4,000 digits", "size_mismatch", {"a": {**entry([1]), "data_offsets": [10**4000, 10**4000 + 4]}}),
     _header("end before start", "size_mismatch", {"a": entry([1], 4, 0)}, bytes(4)),
     _header("bytes that do not fit the shape", "size_mismatch", {"a": entry([3], 0, 8)}, bytes(8)),
     _header("shape that overflows", "size_mismatch", {"a": entry([2**31] * 6, 0, 4)}, bytes(4)),
@@ -232,7 +238,7 @@ BROKEN_ENTRIES = [
     _header("integers as weights", "dtype_not_allowed", {"a": entry([1], 0, 8, "I64")}, bytes(8)),
     _header("booleans", "dtype_not_allowed", {"a": entry([4], 0, 4, "BOOL")}, bytes(4)),
     _header("made-up dtype", "dtype_not_allowed", {"a": entry([1], dtype="__import__")}, bytes(4)),
-    _header("dtype that is a number", "bad_entry", {"a": {**entry([1]), "dtype": 32}}, bytes(4)),
+    _header("dtype that is a number", "dtype_not_allowed", {"a": {**entry([1]), "dtype": 32}}, bytes(4)),
     _header("name with NUL", "bad_name", {"a\0b": entry([1])}, bytes(4)),
     _header("name with a line break", "bad_name", {"a\nb": entry([1])}, bytes(4)),
     _header("name ending in a line break", "bad_name", {"a\n": entry([1])}, bytes(4)),
