@@ -20,6 +20,7 @@ class Recipe:
     images_per_dataset: int
     steps: int
     peak_rate: float
+    batch_images: int = 96
 
 
 RECIPES = (

@@ -63,7 +63,7 @@ def _train_one(recipe: Recipe, out: Path, processes: int, report_every: int) -> 
 
     train(
         tiny, images,
-        steps=recipe.steps, peak_rate=recipe.peak_rate, seed=SEED, on_step=report,
+        steps=recipe.steps, batch_images=recipe.batch_images, peak_rate=recipe.peak_rate, seed=SEED, on_step=report,
     )  # fmt: skip
     return tiny.model
 

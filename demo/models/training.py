@@ -18,7 +18,6 @@ from demo.models.images import TrainingImages
 from demo.models.sentences import answers, collect_sentences
 from demo.models.tiny import CLIP, SimpleTokenizer, Tiny
 
-BATCH = 96
 WARM_UP = 0.08  # share of the steps
 WEIGHT_DECAY = 0.05
 MAX_LOGIT_SCALE = math.log(100)
@@ -28,8 +27,8 @@ KIND_WEIGHTS = torch.tensor([0.1 if kind != CLASSIFICATION else 1.0 for kind in 
 
 
 def train(
-    tiny: Tiny, images: TrainingImages,
-    *, steps: int, peak_rate: float, seed: int, on_step: Callable[[int, float], None] = lambda step, loss: None,
+    tiny: Tiny, images: TrainingImages, *, steps: int, batch_images: int, peak_rate: float, seed: int,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> None:  # fmt: skip
     """Train in place on the CPU. The result depends on the arguments and the machine's arithmetic alone."""
     rng = np.random.default_rng(seed)
@@ -43,9 +42,9 @@ def train(
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = peak_rate * _rate(step / steps)
-        if len(order) < BATCH:
+        while len(order) < batch_images:
             order = np.concatenate([order, rng.permutation(len(images.pixels))])
-        batch, order = order[:BATCH], order[BATCH:]
+        batch, order = order[:batch_images], order[batch_images:]
         pixels = torch.from_numpy(_vary(images.pixels[batch], rng)).permute(0, 3, 1, 2)
         optimizer.zero_grad(set_to_none=True)
         with sdpa_kernel(SDPBackend.MATH):  # torch's fused attention is slower backwards for so few tokens

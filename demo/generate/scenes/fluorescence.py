@@ -43,7 +43,7 @@ def nuclei(label: str, style: np.random.Generator, rng: np.random.Generator) -> 
 
 def mitosis(label: str, style: np.random.Generator, rng: np.random.Generator) -> Drawing:
     """One cell's chromatin; the label is its phase."""
-    size = 60
+    size = 64
     middle = tuple(size / 2 + rng.normal(0, 2.0, 2))
     angle = rng.uniform(0, np.pi)
     dye = np.zeros((size, size), np.float32)
@@ -53,7 +53,7 @@ def mitosis(label: str, style: np.random.Generator, rng: np.random.Generator) ->
     }[label](dye, middle, angle, rng)  # fmt: skip
     for _ in range(rng.integers(0, 3)):  # neighbours cut by the border
         side = rng.uniform(0, 2 * np.pi)
-        far = size / 2 + 33 * np.array([np.sin(side), np.cos(side)])
+        far = size / 2 + 34 * np.array([np.sin(side), np.cos(side)])
         _interphase(dye, tuple(far), rng.uniform(0, np.pi), rng)
     dye *= style.uniform(0.7, 1.1)
     counts = fluoresce(
