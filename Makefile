@@ -22,7 +22,7 @@ help: ## this list
 setup: parts .venv/.project ## .venv with every package, the evaluator installed into it, Debian's bubblewrap and chromium
 
 demo: setup ## PORT=8000 RELEASE=folder SOURCE='dataset=regex': a server with a ranked board; Ctrl-C stops it
-	@exec $(BIN)/python -m demo.run --port '$(PORT)' --release '$(RELEASE)' --source '$(SOURCE)'
+	@exec $(BIN)/python -m demo.run --port '$(PORT)' --release '$(RELEASE)' --source '$(value SOURCE)'
 
 demo-down: setup ## stop a demo left running
 	@$(BIN)/python -m demo.run --down
