@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
 from evaluator.errors import EvaluationFailed, InputError
 from leaderboard import outcomes, states
@@ -18,6 +18,7 @@ from leaderboard.workers import boards, run, score, validate
 from leaderboard.workers.presence import Presence, worker_name
 
 log = logging.getLogger(__name__)
+LOST_DATABASE = (OperationalError, InterfaceError)
 Handler = Callable[[Claim, Callable[[], bool]], None]
 HANDLERS: dict[Queue, Handler] = {
     Queue.VALIDATE: validate.validate,
@@ -38,8 +39,8 @@ def drain(queue_name: str) -> int:
                 taken += 1
             elif queue is not Queue.SCORE or claims.is_paused(queue) or not _rebuild_boards():
                 break
-    except DatabaseError:
-        log.exception("%s lost the database; what it held comes back when its lease ends", worker)
+    except LOST_DATABASE as error:
+        log.warning("%s lost the database, what it held comes back when its lease ends: %s", worker, error)
         connection.close()
     return taken
 
@@ -49,7 +50,7 @@ def work(claim: Claim, handler: Handler) -> None:
     with Heartbeat(claim) as heartbeat:
         try:
             handler(claim, lambda: heartbeat.lost() or dispatch.stopping.is_set())
-        except DatabaseError:
+        except LOST_DATABASE:
             raise
         except Exception as error:
             if dispatch.stopping.is_set() and not heartbeat.lost():
@@ -63,7 +64,7 @@ def work(claim: Claim, handler: Handler) -> None:
 def _rebuild_boards() -> int:
     try:
         return boards.rebuild_requested()
-    except DatabaseError:
+    except LOST_DATABASE:
         raise
     except Exception:
         log.exception("boards could not be rebuilt; the reconciler will have it tried again")
