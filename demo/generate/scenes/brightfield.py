@@ -168,7 +168,7 @@ def _monocyte(smear: Smear, centre: np.ndarray, rng: np.random.Generator) -> Blo
 
 
 def _platelet(smear: Smear, centre: np.ndarray, rng: np.random.Generator) -> Blob:
-    first: Blob | None = None
+    found = []
     for i in range(rng.integers(1, 4)):
         spot = centre if i == 0 else centre + rng.normal(0, 11, 2)
         radius = rng.uniform(3.2, 6)
@@ -177,9 +177,8 @@ def _platelet(smear: Smear, centre: np.ndarray, rng: np.random.Generator) -> Blo
         smear.clear(shape)
         smear.blue[shape.window] += 0.24 * shape.inside(2)
         smear.granules(smear.purple, shape, spot, rng, 22, 1.0, 0.55)
-        first = first or shape
-    assert first is not None
-    return first
+        found.append(shape)
+    return found[0]
 
 
 def yeast(label: str, style: np.random.Generator, rng: np.random.Generator) -> Drawing:
