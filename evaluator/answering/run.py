@@ -3,8 +3,9 @@
 import json
 import time
 from dataclasses import dataclass, replace
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 
@@ -37,7 +38,7 @@ class Run:
 def answer_split(
     release: Path,
     split: Split,
-    weights: BinaryIO,
+    weights: BufferedReader,
     architecture: Architecture,
     settings: RunSettings,
     *,
@@ -67,10 +68,10 @@ def answer_split(
     encoder = load_encoder(weights, header, keys, architecture, device=device, precision=settings.precision)
     clock.report(Stage.LOAD, 1, 1)
 
-    settings = replace(settings, sizes=settings.sizes or BATCH_SIZES[device.type])
-    answered = answer(encoder, release, items, asked, settings.sizes, clock)
+    sizes = settings.sizes or BATCH_SIZES[device.type]
+    answered = answer(encoder, release, items, asked, sizes, clock)
     record = {
-        **describe_run(info, split, architecture, settings, device),
+        **describe_run(info, split, architecture, replace(settings, sizes=sizes), device),
         "weights": {"sha256": digest, "bytes": header.file_bytes, "tolerated": keys.facts()},
         "counts": {"images": items.num_rows, "rows": asked.rows.num_rows, "texts": len(asked.texts),
                    "truncated_texts": answered.truncated_texts},

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
         return
     print(f"{'name':34} {'family':11} {'parameters':>11} {'image':>6} {'context':>7}  activation and preprocessing")
     for found in shown:
-        print(f"{found.name:34} {found.family:11} {found.parameters / 1e6:9,.1f} M {found.image_px:4}px "
+        print(f"{found.name:34} {found.family:11} {(found.parameters or 0) / 1e6:9,.1f} M {found.image_px:4}px "
               f"{found.context_length:7}  {found.activation}; {found.preprocessing}")  # fmt: skip
         if found.twin:
             print(f"{'':34} same tensors as {found.twin}, other activation: name the one the model was trained with")

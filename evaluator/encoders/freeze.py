@@ -44,7 +44,9 @@ def facts_of(name: str, config: dict[str, Any], preprocessing: Preprocessing) ->
     """One entry of facts.json, without the config."""
     with torch.device("meta"):
         model = build_model(describe(name, config, preprocessing=preprocessing))
-    image_px = model.visual.image_size  # what the tower was built for, which a timm config may state elsewhere
+    image_px: Any = model.get_submodule(
+        "visual"
+    ).image_size  # what the tower was built for, which a timm config may state elsewhere
     return {
         "family": Family.CONTRASTIVE.value,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),

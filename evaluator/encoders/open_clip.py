@@ -10,7 +10,8 @@ import evaluator.encoders.torchvision_ops  # noqa: F401  before anything that im
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
-from typing import BinaryIO
+from io import BufferedReader
+from typing import Any
 
 import open_clip
 import torch
@@ -41,7 +42,7 @@ class Encoder:
     A model whose numbers overflow gives NaN embeddings here; who asked must look.
     """
 
-    model: torch.nn.Module
+    model: Any  # open_clip's classes share no base that declares encode_image and encode_text
     tokenizer: open_clip.SimpleTokenizer
     preprocess: Callable[[Image.Image], torch.Tensor]  # RGB image → (3, image_px, image_px) float32
     device: torch.device
@@ -102,7 +103,7 @@ def match_architecture(header: Header, architecture: Architecture) -> KeyMatch:
 
 
 def load_encoder(
-    weights: BinaryIO,
+    weights: BufferedReader,
     header: Header,
     keys: KeyMatch,
     architecture: Architecture,

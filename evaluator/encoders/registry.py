@@ -101,14 +101,12 @@ def read_config(path: Path) -> Architecture:
 
 def read_preprocessing(values: Mapping[str, Any]) -> Preprocessing:
     """The known fields of an open_clip preprocess_cfg; what it does not state is CLIP's."""
-    names = [field.name for field in fields(Preprocessing)]
-    return Preprocessing(
-        **{
-            name: tuple(value) if isinstance(value := values[name], list) else value
-            for name in names
-            if values.get(name)
-        }
-    )
+    known: dict[str, Any] = {
+        field.name: tuple(value) if isinstance(value := values[field.name], list) else value
+        for field in fields(Preprocessing)
+        if values.get(field.name)
+    }
+    return Preprocessing(**known)
 
 
 def _refuse_config(message: str) -> None:

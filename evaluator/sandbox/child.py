@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -57,14 +58,14 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _validate(spec: dict[str, Any], weights: BinaryIO, pipe: BinaryIO) -> dict[str, Any]:
+def _validate(spec: dict[str, Any], weights: BufferedReader, pipe: BinaryIO) -> dict[str, Any]:
     read_open_header(weights)  # most wrong files are refused before torch is imported
     from evaluator.weights.check import check_weights
 
     return check_weights(weights, get_architecture(spec["architecture"]))
 
 
-def _answer(spec: dict[str, Any], weights: BinaryIO, pipe: BinaryIO) -> dict[str, Any]:
+def _answer(spec: dict[str, Any], weights: BufferedReader, pipe: BinaryIO) -> dict[str, Any]:
     import torch
 
     from evaluator.answering.run import answer_split

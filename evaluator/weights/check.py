@@ -5,8 +5,9 @@ Imports torch and reads strangers' tensors, so on a server it runs only inside t
 
 import hashlib
 from collections import Counter
+from io import BufferedReader
 from math import prod
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 
@@ -19,7 +20,7 @@ from evaluator.weights.tensors import map_tensors, sha256_of
 
 
 def check_weights(
-    file: BinaryIO, architecture: Architecture, *, max_file_bytes: int = MAX_FILE_BYTES
+    file: BufferedReader, architecture: Architecture, *, max_file_bytes: int = MAX_FILE_BYTES
 ) -> dict[str, Any]:
     """Check everything that can be known of a checkpoint without data, and return what is worth keeping.
 
@@ -45,7 +46,7 @@ def check_weights(
     }
 
 
-def _read_values(file: BinaryIO, header: Header, keys: KeyMatch) -> tuple[dict[str, str], str]:
+def _read_values(file: BufferedReader, header: Header, keys: KeyMatch) -> tuple[dict[str, str], str]:
     """Hash every tensor and refuse NaN and infinite values; the canonical hash covers the architecture's tensors."""
     hashes, canonical, not_finite = {}, {}, []
     for name, tensor in map_tensors(file, header).items():
@@ -62,4 +63,4 @@ def _read_values(file: BinaryIO, header: Header, keys: KeyMatch) -> tuple[dict[s
 
 
 def _sha256(tensor: torch.Tensor) -> str:
-    return hashlib.sha256(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()).hexdigest()
+    return hashlib.sha256(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data).hexdigest()

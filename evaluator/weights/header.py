@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -137,8 +138,8 @@ def _parse(raw: bytes) -> dict[str, Any]:
         _refuse("header_not_json", "The header is not a JSON object. Write the file with the safetensors library.")
     entries = dict(pairs)
     if len(entries) != len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        times = Counter(name for name, _ in pairs)
+        twice = times.most_common(1)[0][0]
         message = f"The header names {_shown(twice)} twice, so which one counts is open. Give each tensor one name."
         _refuse("duplicate_name", message)
     return entries
@@ -251,20 +252,20 @@ def _read_entry(name: str, entry: Any) -> Tensor:
         (first, dtype), (second, shape), (third, (start, end)) = entry
         if first != "dtype" or second != "shape" or third != "data_offsets":
             dtype, shape, (start, end) = _in_usual_order(entry)
+        if type(shape) is not list or type(start) is not int or type(end) is not int:
+            raise _Fault("bad_entry")
         item_bytes = ITEM_BYTES.get(dtype)
-    except (TypeError, ValueError):
-        raise _Fault("bad_entry") from None
-    if type(shape) is not list or type(start) is not int or type(end) is not int:
-        raise _Fault("bad_entry")
-    if item_bytes is None or (dtype == "I64" and not name.endswith(INDEX_BUFFERS)):
-        raise _Fault("dtype_not_allowed")
-    if len(shape) > MAX_RANK:
-        raise _Fault("bad_shape")
-    n_bytes = item_bytes
-    for size in shape:
-        if type(size) is not int or not 1 <= size <= MAX_DIMENSION:
+        if item_bytes is None or (dtype == "I64" and not name.endswith(INDEX_BUFFERS)):
+            raise _Fault("dtype_not_allowed")
+        if len(shape) > MAX_RANK:
             raise _Fault("bad_shape")
-        n_bytes *= size
+        n_bytes = item_bytes
+        for size in shape:
+            if not 1 <= size <= MAX_DIMENSION or size is True:  # in JSON, true is no 1
+                raise _Fault("bad_shape")
+            n_bytes *= size
+    except (TypeError, ValueError):  # not three pairs, not two offsets, not numbers
+        raise _Fault("bad_entry") from None
     if end - start != n_bytes or end > MAX_OFFSET:
         raise _Fault("size_mismatch")
     return tuple.__new__(Tensor, (dtype, tuple(shape), start, end))  # Tensor(…) costs as much as all of the above

@@ -60,7 +60,7 @@ def match_keys(
     in_file = _map_text_layout(in_file, expected, used)
     in_file = _drop_extras(in_file, expected, used)
     _fill_tied(in_file, tied, used)
-    zeros = ()
+    zeros: tuple[str, ...] = ()
     if "logit_bias" in expected and "logit_bias" not in in_file:
         zeros = ("logit_bias",)
         used.append(Tolerance.LOGIT_BIAS)

@@ -6,8 +6,8 @@ was hashed is what gets loaded.
 
 import hashlib
 import mmap
+from io import BufferedReader
 from math import prod
-from typing import BinaryIO
 
 import torch
 
@@ -16,7 +16,7 @@ from evaluator.weights.header import Header
 DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "I64": torch.int64}
 
 
-def map_tensors(file: BinaryIO, header: Header) -> dict[str, torch.Tensor]:
+def map_tensors(file: BufferedReader, header: Header) -> dict[str, torch.Tensor]:
     """Name → tensor on the CPU, in file order: a private map of the file that lives as long as they do."""
     mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     return {
@@ -27,7 +27,7 @@ def map_tensors(file: BinaryIO, header: Header) -> dict[str, torch.Tensor]:
     }
 
 
-def sha256_of(file: BinaryIO) -> str:
+def sha256_of(file: BufferedReader) -> str:
     """SHA-256 of all bytes of an open file, in hex."""
     file.seek(0)
     return hashlib.file_digest(file, "sha256").hexdigest()

@@ -225,7 +225,7 @@ BROKEN_ENTRIES = [
     _header("shape that overflows", "size_mismatch", {"a": entry([2**31] * 6, 0, 4)}, bytes(4)),
     _header("no shape", "bad_entry", {"a": {**entry([1]), "shape": None}}, bytes(4)),
     _header("shape that is text", "bad_entry", {"a": {**entry([1]), "shape": "1"}}, bytes(4)),
-    _header("shape of text", "bad_shape", {"a": {**entry([1]), "shape": ["1"]}}, bytes(4)),
+    _header("shape of text", "bad_entry", {"a": {**entry([1]), "shape": ["1"]}}, bytes(4)),
     _header("shape of true", "bad_shape", {"a": {**entry([1]), "shape": [True]}}, bytes(4)),
     _header("empty dimension", "bad_shape", {"a": entry([0], 0, 0), "b": entry([1])}, bytes(4)),
     _header("dimension of 2^40 and none", "bad_shape", {"a": entry([2**40, 0], 0, 0), "b": entry([1])}, bytes(4)),
