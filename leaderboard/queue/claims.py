@@ -76,7 +76,7 @@ def claim(queue: Queue, worker: str) -> Claim | None:
         _one_at_a_time(queue)
         if is_paused(queue):
             return None
-        row = _next_in_turn(queue).select_for_update(skip_locked=True, of=("self",)).first()
+        row = _next_in_turn(queue).select_for_update(skip_locked=True, no_key=True, of=("self",)).first()
         if row is None:
             return None
         lease = {

@@ -59,7 +59,7 @@ def run(stop: Any) -> None:
 
 def _expired(table: type[Submission] | type[Evaluation], state: str) -> list[Any]:
     rows = table.objects.filter(state=state, lease_until__lt=Now())
-    return list(rows.select_for_update(skip_locked=True))
+    return list(rows.select_for_update(skip_locked=True, no_key=True))
 
 
 def _unserved(queue: Queue) -> int:

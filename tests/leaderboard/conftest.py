@@ -1,31 +1,19 @@
 """Fixtures of the leaderboard's tests."""
 
-import os
 import shutil
-from urllib.parse import quote
 
 import pytest
-from django.conf import settings
 from django.core.management import call_command
-from django.db import connection
 
 from leaderboard import storage
 from tests.builders.standing import make_standing
+from tests.builders.system import server_environment
 
 
 @pytest.fixture
 def live_environment(transactional_db) -> dict[str, str]:
     """The environment of server processes that work on this test's database."""
     return server_environment()
-
-
-def server_environment() -> dict[str, str]:
-    database = connection.settings_dict
-    url = (
-        f"postgresql://{quote(database['USER'])}:{quote(database['PASSWORD'])}@/{quote(database['NAME'])}"
-        f"?host={quote(database['HOST'])}&port={quote(str(database['PORT']))}"
-    )
-    return os.environ | {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE, "PYTHONPATH": "."}
 
 
 @pytest.fixture(scope="module")
