@@ -77,7 +77,7 @@ def _api_exception(error: exceptions.APIException) -> Response:
 def _field_errors(detail: Any, field: str = "") -> Iterator[dict[str, str]]:
     if isinstance(detail, dict):
         for name, inner in detail.items():
-            yield from _field_errors(inner, name)
+            yield from _field_errors(inner, field or str(name))  # of a list, by its field and not its places
     elif isinstance(detail, list):
         for inner in detail:
             yield from _field_errors(inner, field)

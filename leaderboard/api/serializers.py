@@ -109,7 +109,7 @@ class BoardSerializer(serializers.Serializer):
 class ModelSerializer(serializers.ModelSerializer):
     """A model as its author describes it."""
 
-    base: Field = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    base: Field = serializers.SlugRelatedField(slug_field="slug", read_only=True, allow_null=True)
 
     class Meta:
         model = Model

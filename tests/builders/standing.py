@@ -1,7 +1,13 @@
-"""A release with a board that really stands: imported, answered, scored, ranked. Made once per database transaction."""
+"""A release with a board that really stands: imported, answered, scored, ranked."""
 
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import pytest
+from django.core.management import call_command
+
+from leaderboard import storage
 from leaderboard.models import Model, Release, Submission, User
 from leaderboard.workers.drain import drain
 from tests.builders.entries import make_answered
@@ -37,3 +43,14 @@ def make_standing(slug: str = "standing") -> Standing:
         release=release, owner=owner, stranger=stranger, staff=staff, strong=strong, weak=weak, published=published,
         hidden=hidden, secret=secret,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def standing(django_db_setup, django_db_blocker, services) -> Iterator[Standing]:
+    """A scored board that the tests of a module read; what they write is rolled back test by test."""
+    with django_db_blocker.unblock():
+        made = make_standing()
+        yield made
+        call_command("flush", interactive=False, verbosity=0)
+        shutil.rmtree(storage.release_folder(made.release))
+        shutil.rmtree(storage.key_root())

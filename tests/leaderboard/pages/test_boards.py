@@ -96,7 +96,16 @@ def test_json_has_the_same_rows_as_the_page(standing):
 
 @pytest.mark.parametrize(
     "query",
-    ["?modality=nope", "?split=nope", "?kind=nope", "?protocol=x", "?order=x", "?sort=nope", "?sort=%00", "?domain=%00"],
+    [
+        "?modality=nope",
+        "?split=nope",
+        "?kind=nope",
+        "?protocol=x",
+        "?order=x",
+        "?sort=nope",
+        "?sort=%00",
+        "?domain=%00",
+    ],
 )
 def test_a_choice_that_does_not_exist_is_a_sentence(standing, query):
     answer = Client().get(f"{BOARD}{query}")
@@ -180,5 +189,3 @@ def test_a_name_that_a_spreadsheet_would_run_is_defused(standing):
     catalogue.describe(standing.strong, {"name": "=HYPERLINK(1)"})
     snapshots.refresh(standing.release, "test")
     assert "'=HYPERLINK(1)" in Client().get(f"{BOARD}?format=csv").content.decode()
-
-

@@ -1,0 +1,5 @@
+"""Fixtures of these tests."""
+
+from tests.builders.standing import standing
+
+__all__ = ["standing"]
