@@ -58,7 +58,7 @@ def answer_in_child(
     require_protocol(job.protocol, get_architecture(job.architecture).family)
     items = read_items(job.release, job.split)
     asked = ask(items, read_questions(job.release, job.split), job.protocol)
-    gpu = job.device is not Device.CPU and has_gpu()
+    gpu = Device(job.device) is not Device.CPU and has_gpu()
     memory = None if gpu else LIBRARIES_BYTES + 4 * job.weights.stat().st_size + 4096 * MIB
     spec = {
         "task": "answer", "architecture": job.architecture, "split": job.split, "protocol": job.protocol,

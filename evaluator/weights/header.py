@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
@@ -34,6 +35,25 @@ NAMES = re.compile(r"[A-Za-z0-9_.]{1,256}(?:\n[A-Za-z0-9_.]{1,256})*")
 # More of a character than a rightful header can hold means a bomb; counting is far cheaper than parsing.
 MOST_PER_OBJECT = {b"[": 2, b":": 4}
 SLACK = 16_000  # for characters inside metadata texts
+
+
+class _Fault(Enum):
+    """What is wrong with one entry of the header; the value is the code."""
+
+    BAD_NAME = "bad_name"
+    BAD_ENTRY = "bad_entry"
+    DTYPE_NOT_ALLOWED = "dtype_not_allowed"
+    BAD_SHAPE = "bad_shape"
+    SIZE_MISMATCH = "size_mismatch"
+
+
+WHAT_IS_WRONG = {
+    _Fault.BAD_NAME: "Tensor names may hold letters, digits, '_' and '.', at most 256 of them",
+    _Fault.BAD_ENTRY: "Each tensor has exactly dtype, shape and data_offsets, with whole numbers",
+    _Fault.DTYPE_NOT_ALLOWED: "Tensors must be F32, F16 or BF16 (I64 only for index buffers such as position_ids)",
+    _Fault.BAD_SHAPE: f"Shapes have at most {MAX_RANK} dimensions of 1 to 2^31",
+    _Fault.SIZE_MISMATCH: "The bytes set aside differ from what shape and dtype need",
+}
 
 
 class Tensor(NamedTuple):
@@ -128,8 +148,9 @@ def _parse(raw: bytes) -> dict[str, Any]:
     except UnicodeDecodeError:
         _refuse("header_not_utf8", "The header is not UTF-8 text. Write the file with the safetensors library.")
     try:
-        # Objects stay tuples of pairs: faster than dicts, and names that stand twice stay visible.
-        pairs = json.loads(text, object_pairs_hook=tuple, parse_constant=_refuse_constant, parse_float=_refuse_float)
+        pairs = json.loads(
+            text, object_pairs_hook=_read_object, parse_constant=_refuse_constant, parse_float=_refuse_float
+        )
     except _HeaderRefused as refused:
         _refuse(refused.code, str(refused))
     except (ValueError, RecursionError):
@@ -161,6 +182,40 @@ def _refuse(code: str, message: str) -> NoReturn:
     raise InputError.single(code, message, field="file")
 
 
+def _read_object(pairs: list[tuple[str, Any]]) -> Any:
+    """JSON hook: a tensor's entry becomes a Tensor, or the fault in it; any other object stays a tuple of its pairs.
+
+    Done while parsing, so that an entry's pieces are freed at once. Called 20,000 times: every line is a millisecond.
+    """
+    try:
+        (first, dtype), (second, shape), (third, (start, end)) = pairs
+        if first != "dtype" or second != "shape" or third != "data_offsets":
+            dtype, shape, (start, end) = _in_usual_order(pairs)
+        if type(shape) is not list or type(start) is not int or type(end) is not int:
+            return _Fault.BAD_ENTRY
+        n_bytes = ITEM_BYTES.get(dtype)
+        if n_bytes is None:
+            return _Fault.DTYPE_NOT_ALLOWED
+        if len(shape) > MAX_RANK:
+            return _Fault.BAD_SHAPE
+        for size in shape:
+            if not 1 <= size <= MAX_DIMENSION or size is True:  # in JSON, true is no 1
+                return _Fault.BAD_SHAPE
+            n_bytes *= size
+    except (TypeError, ValueError):  # not these three pairs, not two offsets, not numbers
+        return tuple(pairs)
+    if end - start != n_bytes or end > MAX_OFFSET:
+        return _Fault.SIZE_MISMATCH
+    return tuple.__new__(Tensor, (dtype, tuple(shape), start, end))  # Tensor(…) costs as much as all of the above
+
+
+def _in_usual_order(pairs: list[tuple[str, Any]]) -> list[Any]:
+    fields = dict(pairs)
+    if fields.keys() != {"dtype", "shape", "data_offsets"}:
+        raise ValueError("other fields")
+    return [fields["dtype"], fields["shape"], fields["data_offsets"]]
+
+
 def _refuse_constant(constant: str) -> NoReturn:
     raise _HeaderRefused("header_not_json", f"The header holds {constant}, which JSON does not know.")
 
@@ -183,12 +238,12 @@ def _check(entries: dict[str, Any], *, data_start: int, file_bytes: int) -> Head
         raise InputError([*problems, Problem(code="too_many_tensors", message=message, field="file")])
     faults = _Faults()
     _check_names(entries, faults)
-    tensors = {}
     for name, entry in entries.items():
-        try:
-            tensors[name] = _read_entry(name, entry)
-        except _Fault as fault:
-            faults.add(fault.code, name)
+        if type(entry) is not Tensor:
+            faults.add(entry if type(entry) is _Fault else _Fault.BAD_ENTRY, name)
+        elif entry[0] == "I64" and not name.endswith(INDEX_BUFFERS):
+            faults.add(_Fault.DTYPE_NOT_ALLOWED, name)
+    tensors = entries
     if not faults.names and tensors:  # the layout can only be judged when every entry is understood
         starts = [tensor[2] for tensor in tensors.values()]
         if starts != sorted(starts):
@@ -200,35 +255,19 @@ def _check(entries: dict[str, Any], *, data_start: int, file_bytes: int) -> Head
     return Header(tensors=tensors, data_start=data_start, file_bytes=file_bytes)
 
 
-WHAT_IS_WRONG = {
-    "bad_name": "Tensor names may hold letters, digits, '_' and '.', at most 256 of them",
-    "bad_entry": "Each tensor has exactly dtype, shape and data_offsets, with whole numbers",
-    "dtype_not_allowed": "Tensors must be F32, F16 or BF16 (I64 only for index buffers such as position_ids)",
-    "bad_shape": f"Shapes have at most {MAX_RANK} dimensions of 1 to 2^31",
-    "size_mismatch": "The bytes set aside differ from what shape and dtype need",
-}
-
-
-class _Fault(Exception):
-    """What is wrong with one entry: a code of WHAT_IS_WRONG."""
-
-    def __init__(self, code: str) -> None:
-        self.code = code
-
-
 class _Faults:
-    """Names per code, so that a thousand bad entries make one sentence each kind."""
+    """Names per fault, so that a thousand bad entries make one sentence of each kind."""
 
     def __init__(self) -> None:
-        self.names: dict[str, list[str]] = {}
+        self.names: dict[_Fault, list[str]] = {}
 
-    def add(self, code: str, name: str) -> None:
-        self.names.setdefault(code, []).append(name)
+    def add(self, fault: _Fault, name: str) -> None:
+        self.names.setdefault(fault, []).append(name)
 
     def problems(self) -> list[Problem]:
         return [
-            Problem(code=code, field="file", message=f"{WHAT_IS_WRONG[code]}; {_examples(names)}.")
-            for code, names in self.names.items()
+            Problem(code=fault.value, field="file", message=f"{WHAT_IS_WRONG[fault]}; {_examples(names)}.")
+            for fault, names in self.names.items()
         ]
 
 
@@ -243,39 +282,7 @@ def _check_names(entries: dict[str, Any], faults: _Faults) -> None:
         return
     for name in entries:
         if "\n" in name or not NAMES.fullmatch(name):
-            faults.add("bad_name", name)
-
-
-def _read_entry(name: str, entry: Any) -> Tensor:
-    """One entry, as pairs, as a Tensor; raises _Fault. Called 20,000 times at most: every line is a millisecond."""
-    try:
-        (first, dtype), (second, shape), (third, (start, end)) = entry
-        if first != "dtype" or second != "shape" or third != "data_offsets":
-            dtype, shape, (start, end) = _in_usual_order(entry)
-        if type(shape) is not list or type(start) is not int or type(end) is not int:
-            raise _Fault("bad_entry")
-        item_bytes = ITEM_BYTES.get(dtype)
-        if item_bytes is None or (dtype == "I64" and not name.endswith(INDEX_BUFFERS)):
-            raise _Fault("dtype_not_allowed")
-        if len(shape) > MAX_RANK:
-            raise _Fault("bad_shape")
-        n_bytes = item_bytes
-        for size in shape:
-            if not 1 <= size <= MAX_DIMENSION or size is True:  # in JSON, true is no 1
-                raise _Fault("bad_shape")
-            n_bytes *= size
-    except (TypeError, ValueError):  # not three pairs, not two offsets, not numbers
-        raise _Fault("bad_entry") from None
-    if end - start != n_bytes or end > MAX_OFFSET:
-        raise _Fault("size_mismatch")
-    return tuple.__new__(Tensor, (dtype, tuple(shape), start, end))  # Tensor(…) costs as much as all of the above
-
-
-def _in_usual_order(entry: tuple[tuple[str, Any], ...]) -> list[Any]:
-    fields = dict(entry)
-    if fields.keys() != {"dtype", "shape", "data_offsets"}:
-        raise ValueError("other fields")
-    return [fields["dtype"], fields["shape"], fields["data_offsets"]]
+            faults.add(_Fault.BAD_NAME, name)
 
 
 def _layout_problems(tensors: dict[str, Tensor], data_bytes: int, file_bytes: int) -> list[Problem]:
