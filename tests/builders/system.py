@@ -7,7 +7,6 @@ from pathlib import Path
 from tempfile import mkdtemp
 from urllib.parse import quote
 
-from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
@@ -45,7 +44,7 @@ def server_environment(**changes: str) -> dict[str, str]:
         f"?host={quote(database['HOST'])}&port={quote(str(database['PORT']))}"
     )
     given: Mapping[str, str] = {
-        "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": settings.SETTINGS_MODULE, "OMP_NUM_THREADS": "1",
+        "DATABASE_URL": url, "OMP_NUM_THREADS": "1",
         "PYTHONPATH": ".",
     }  # fmt: skip
     return {**os.environ, **given, **changes}
