@@ -9,7 +9,7 @@ import psycopg
 from django.db import connection
 
 from leaderboard.models import Evaluation
-from leaderboard.queue import Queue
+from leaderboard.queue import Queue, dispatch
 from leaderboard.services import flush_redis, kill_postgres, kill_redis, start_postgres, start_redis
 from leaderboard.states import EvaluationState
 from tests.builders.live import LiveSystem, children_of
@@ -33,8 +33,8 @@ def scorer_is_killed(live: LiveSystem, evaluation: Evaluation) -> None:
     """kill -9 of the scorer while it writes the report: a lock of ours holds it there."""
     with psycopg.connect(**connection_parameters()) as blocker:
         blocker.execute("LOCK TABLE leaderboard_report IN EXCLUSIVE MODE")
-        held = Evaluation.objects.filter(pk=evaluation.pk, state=EvaluationState.ANSWERED).exclude(lease_until=None)
-        wait_until(held.exists, within_s=40, every_s=0.05)
+        held = evaluation.submission.evaluations.filter(state=EvaluationState.ANSWERED).exclude(lease_until=None)
+        wait_until(held.exists, within_s=60, every_s=0.05)
         live.workers(Queue.SCORE)[0].kill()
 
 
@@ -46,7 +46,7 @@ def redis_loses_everything(live: LiveSystem, evaluation: Evaluation) -> None:
     start_redis(live.services)
     flush_redis(live.services)
     claimed = Evaluation.objects.filter(pk=waiting.pk).exclude(state=EvaluationState.QUEUED)
-    wait_until(claimed.exists, within_s=10)
+    wait_until(lambda: claimed.exists() or dispatch.rings_waiting(Queue.EVALUATE), within_s=10)
     live.assert_scored_once(waiting.submission, within_s=60)
 
 
@@ -65,7 +65,7 @@ def runner_sleeps_past_its_lease(live: LiveSystem, evaluation: Evaluation) -> No
     os.kill(runner.pid, signal.SIGSTOP)
     try:
         taken_over = Evaluation.objects.filter(pk=evaluation.pk, token__gt=first_token + 1)
-        wait_until(taken_over.exists, within_s=4 * live.lease_s)
+        wait_until(taken_over.exists, within_s=12 * live.lease_s)
     finally:
         os.kill(runner.pid, signal.SIGCONT)
     fenced = evaluation.events.filter(to_state="fenced", token=first_token)
