@@ -55,17 +55,18 @@ audit: setup ## packages with known weaknesses; fails on any that could not be l
 
 .venv/.made:
 	@test -n '$(PYTHON)' || { echo 'No Python 3.11 or newer that can make environments: apt install python3 python3-venv' >&2; exit 1; }
-	'$(PYTHON)' -m venv .venv
+	@echo 'Installing packages into .venv; about 3 GB, a few minutes …'
+	@'$(PYTHON)' -m venv .venv
 	@touch $@
 
 .venv/.packages: .venv/.made requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --requirement requirements.txt
 	@touch $@
 
 # Not editable: the sandboxed child sees the installed evaluator and never the checkout. Old build folders would keep deleted files.
 .venv/.project: .venv/.packages pyproject.toml $(EVALUATOR)
 	@rm -rf build *.egg-info
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall .
 	@rm -rf build *.egg-info
 	@touch $@
 
