@@ -29,7 +29,8 @@ def with_html(row: Row, scores: Sequence[float | None], place: str) -> Row:
     """
     cells = [(tint(score), percent(score)) for score in scores]
     context = {"row": row, "marks": marks_of(row), "drawn": drawn(row), "cells": cells, "place": place}
-    return replace(row, html=get_template("boards/_row.html").render(context).strip())
+    lead, html = (get_template(f"boards/{name}.html").render(context).strip() for name in ("_row_lead", "_row"))
+    return replace(row, lead=lead, html=html)
 
 
 def draw(score: float | None, low: float | None, high: float | None) -> Drawn | None:

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-SCHEMA = 1  # of a snapshot's content; raise it when a field or templates/boards/_row.html changes
+SCHEMA = 2  # of a snapshot's content; raise it when a field or a template of its cells changes
 
 
 Cell = list[Any]  # [score, low, high, n_questions]; null scores where nothing was measured
@@ -45,7 +45,8 @@ class Row:
     n_questions: int
     beside: list[Any] | None = None  # coarse macro [score, low, high] where facets make fine macro the score
     reason: str = ""  # why it stands unranked
-    html: str = ""  # its table cells, rendered once
+    lead: str = ""  # its first table cells (rank, model, marks), rendered once
+    html: str = ""  # the others
 
 
 @dataclass(frozen=True, kw_only=True)

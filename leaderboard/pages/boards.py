@@ -20,6 +20,7 @@ from leaderboard.boards.rows import Board, Row
 from leaderboard.boards.view import View, hidden_because, read_view, shown_rows
 from leaderboard.models import Model, Release
 from leaderboard.models.submissions import SubmissionKind
+from leaderboard.numbers import percent
 
 MAIN_FACETS = ("modality", "domain")
 
@@ -43,9 +44,8 @@ def board(request: HttpRequest, release: str, board: str) -> HttpResponse:
     own = _own_models(request)
     context = {
         "release": found, "board": table, "view": view, "rows": rows, "shown": len(rows),
-        "heading": heading(table.title, view),
-        "body": _body(rows, view, own), "heads": _heads(found, board, table, view),
-        "scale": SCALE,
+        "heading": heading(table.title, view), "body": _body(table, rows, view, own),
+        "heads": _heads(found, board, table, view), "scale": SCALE,
         "sorted_by": next((column.title for column in table.columns if column.slug == view.sort), ""),
         "legend": LEGEND, "references": references(table),
         "csv_url": f"?{view.query()}&format=csv",
@@ -74,7 +74,7 @@ def _own_models(request: HttpRequest) -> set[str]:
     return set(Model.objects.filter(owner=request.user).values_list("slug", flat=True))
 
 
-def _body(rows: list[Row], view: View, own: set[str]) -> SafeString:
+def _body(table: Board, rows: list[Row], view: View, own: set[str]) -> SafeString:
     """The rows, rendered when the board was computed; only their classes depend on who looks, and how."""
     grouped = view.is_default_order
     parts = []
@@ -90,16 +90,20 @@ def _body(rows: list[Row], view: View, own: set[str]) -> SafeString:
             css.append("held")
             css += ["first"] if before is None or before.group != row.group else []
             css += ["last"] if after is None or after.group != row.group else []
-        parts.append(f'<tr class="{" ".join(css)}">{row.html}')
-    return mark_safe("\n".join(parts))  # nosec B308 B703 - our own template escaped it when the board was computed
+        chosen = "".join(f"<td class=chosen>{percent(table.cell(row, task)[0])}" for task in view.sorted_tasks)
+        parts.append(f'<tr class="{" ".join(css)}">{row.lead}{chosen}{row.html}')
+    # Our own templates escaped it when the board was computed.
+    return mark_safe("\n".join(parts))  # nosec B308
 
 
 def _heads(release: Release, board: str, table: Board, view: View) -> list[dict[str, Any]]:
     """The header cells: name, link to its own board, link that sorts by it."""
     heads: list[dict[str, Any]] = [
         {"name": "rank", "css": "rank", "sort": "rank"}, {"name": "model", "css": "model", "sort": "model"},
-        {"name": "marks", "css": "marks"}, {"name": "score", "css": "score", "sort": "score"},
-        {"name": "interval", "css": "drawn", "scale": True},
+        {"name": "marks", "css": "marks"},
+        *({"name": column.title, "css": "chosen", "sort": column.slug} for column in table.columns
+          if column.slug == view.sort),
+        {"name": "score", "css": "score", "sort": "score"}, {"name": "interval", "css": "drawn", "scale": True},
     ]  # fmt: skip
     for column in table.columns:
         address = f"{reverse('board', args=[release.slug, column.slug])}?{View(split=view.split).query()}"
@@ -112,7 +116,7 @@ def _heads(release: Release, board: str, table: Board, view: View) -> list[dict[
         first_descending = sort not in ("rank", "model")
         descending = not view.descending if is_sorted else first_descending
         head["sort_url"] = f"?{view.query(sort=sort, descending=descending)}"
-        if is_sorted:
+        if is_sorted and head["css"] != "t":  # the column that was chosen stands in front as well
             head["sorted"] = "descending" if view.descending else "ascending"
     return heads
 
