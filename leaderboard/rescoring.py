@@ -65,6 +65,6 @@ def _differences(entry: Entry) -> Iterator[Difference]:
         yield Difference(entry=entry, what="the report differs from its recomputation")
     if report_digest(scored.report) != report.sha256:
         yield Difference(entry=entry, what="the digest differs from that of the recomputed report")
-    bits = storage.derived_folder(report) / score.CORRECT
+    bits = storage.derived_folder(report) / storage.CORRECT
     if not bits.exists() or not np.array_equal(np.load(bits), scored.correct, equal_nan=True):
         yield Difference(entry=entry, what="the stored correctness bits differ from their recomputation")

@@ -21,6 +21,7 @@ from leaderboard.uploads import Received
 
 CHUNK = 2**20
 UNFINISHED = ".part"
+CORRECT, REPLICATES = "correct.npy", "replicates.npz"  # in a report's derived folder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,6 @@ from leaderboard.boards.rows import Board, Cell, Column, Row, Scores
 from leaderboard.intake import RESERVED_PREFIX
 from leaderboard.models import Release
 from leaderboard.models.submissions import SubmissionKind
-from leaderboard.workers.score import CORRECT, REPLICATES
 
 DECIMALS = 6
 WITHHELD = (
@@ -101,11 +100,11 @@ def _index(slug: str, release_hash: str, split: Split, revision: int) -> KeyInde
 def _marks(release: Release, entry: LiveEntry, with_replicates: bool) -> BoardEntry:
     """The entry's correctness bits and the replicates of its headline wording."""
     folder = storage.derived_path(release, entry.report_id)
-    with np.load(folder / REPLICATES) as stored:
+    with np.load(folder / storage.REPLICATES) as stored:
         variant = headline_variant(entry.protocol, set(stored.files))
         replicates = stored[str(variant)] if with_replicates else None
     return BoardEntry(
-        correct=np.load(folder / CORRECT, mmap_mode="r"), variant=variant, replicates=replicates,
+        correct=np.load(folder / storage.CORRECT, mmap_mode="r"), variant=variant, replicates=replicates,
         ranked=entry.kind != SubmissionKind.BASELINE,
     )  # fmt: skip
 

@@ -24,8 +24,6 @@ from leaderboard.models import Evaluation, KeyRevision, Report, Submission
 from leaderboard.queue.claims import Claim
 from leaderboard.states import EvaluationState
 
-CORRECT, REPLICATES = "correct.npy", "replicates.npz"  # in a report's derived folder
-
 
 def score(claim: Claim, should_stop: Callable[[], bool]) -> None:
     """Score the evaluation against the key in force, and publish its report when its author asked for that."""
@@ -75,6 +73,6 @@ def store(evaluation: Evaluation, revision: KeyRevision, scored: Scored) -> Repo
 def _write_derived(folder: Path, scored: Scored) -> None:
     shutil.rmtree(folder, ignore_errors=True)  # of a transaction that was rolled back
     folder.mkdir(parents=True, mode=0o700)
-    np.save(folder / CORRECT, scored.correct)
+    np.save(folder / storage.CORRECT, scored.correct)
     replicates: dict[str, Any] = {str(variant): values for variant, values in scored.replicates.items()}
-    np.savez(folder / REPLICATES, **replicates)
+    np.savez(folder / storage.REPLICATES, **replicates)
