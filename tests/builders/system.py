@@ -1,6 +1,8 @@
 """A whole small system for tests: an imported release, weights, server processes on the test's database."""
 
+import atexit
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -21,7 +23,7 @@ def tiny_hub(splits: Sequence[str] = ("dev", "test", "sealed"), items_per_split:
     rows = hub_rows(items_per_split * len(splits))
     for number, row in enumerate(rows):
         row["split"] = splits[number // items_per_split]
-    return write_hub(Path(mkdtemp(prefix="tiny-hub-")) / "hub", rows)
+    return write_hub(run_folder("tiny-hub-") / "hub", rows)
 
 
 def import_tiny_release(slug: str = "tiny", hub: Path | None = None) -> Release:
@@ -33,7 +35,14 @@ def import_tiny_release(slug: str = "tiny", hub: Path | None = None) -> Release:
 @cache
 def tiny_weights(seed: int = 0) -> Path:
     """An untrained checkpoint of the demo's architecture, as a safetensors file."""
-    return write_state(tiny_state(seed), Path(mkdtemp(prefix="tiny-weights-")) / f"tiny-{seed}.safetensors")
+    return write_state(tiny_state(seed), run_folder("tiny-weights-") / f"tiny-{seed}.safetensors")
+
+
+def run_folder(prefix: str) -> Path:
+    """A folder for as long as the test run lasts."""
+    folder = Path(mkdtemp(prefix=prefix))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def server_environment(**changes: str) -> dict[str, str]:
