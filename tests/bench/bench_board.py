@@ -47,13 +47,15 @@ def measure() -> None:
     from tests.builders.boards import store_board
     from tests.builders.leaderboard import make_release
 
-    release = make_release("large", summary={"test": {"tasks": [], "facets": {}}})
+    tasks = [{"slug": f"dataset_{i}"} for i in range(TASKS)]
+    release = make_release("large", summary={"test": {"tasks": tasks, "facets": {}}})
     board = store_board(release, entries=ENTRIES, tasks=TASKS)
     client = Client(headers={"accept-encoding": "gzip"})
     address = "/releases/large/overall/?split=test"
     with CaptureQueriesContext(connection) as queries:
         answer = client.get(address)
         n_queries = len(queries)
+    assert client.get(f"{address}&sort=dataset_7").status_code == 200
     assert answer.status_code == 200 and answer["Content-Encoding"] == "gzip"
     ours = _median_ms(lambda: client.get(address), REQUESTS)
     sorted_ms = _median_ms(lambda: client.get(f"{address}&sort=dataset_7"), REQUESTS)
