@@ -44,6 +44,8 @@ def sandboxed(inner: Sequence[str], exposure: Exposure, limits: Limits) -> list[
     argv += _system_mounts() + _file_mounts({**_python_mounts(), **exposure.files})
     for device in _gpu_devices() if exposure.gpu else []:
         argv += ["--dev-bind", str(device), str(device)]
+    # Last, for nothing can be mounted after: bubblewrap's own tmpfs under / and /dev belongs to whoever runs inside.
+    argv += ["--remount-ro", "/dev", "--remount-ro", "/"]
     for name, value in environment().items():
         argv += ["--setenv", name, value]
     argv.append("--")
