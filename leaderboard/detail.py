@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import Prefetch
 
+from evaluator.release.schema import Split
 from leaderboard import permissions
 from leaderboard.models import Entry, Evaluation, Event, Report, Submission
 from leaderboard.permissions import Action, AnyUser
@@ -16,7 +17,10 @@ from leaderboard.queue import Queue, claims
 from leaderboard.states import EvaluationState
 from leaderboard.submissions import combined_state
 
-PUBLIC_FACTS = ("parameters", "tensors", "dtype", "dtypes", "tolerated", "architecture", "questions", "abstained")
+PUBLIC_FACTS = ("parameters", "tensors", "dtypes", "tolerated", "rows", "abstained")
+# Kept for comparing weights, or shown beside the facts already.
+UNREAD_FACTS = ("tensor_hashes", "canonical_hash", "sha256", "file_bytes", "architecture")
+SPLIT_ORDER = (Split.TEST, Split.SEALED, Split.DEV)  # hidden ones first: they are what counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +73,13 @@ def read_detail(user: AnyUser, submission: Submission) -> Detail:
     }
     entries = list(Entry.objects.filter(submission=submission).order_by("published_at"))
     live = {entry.split: entry for entry in entries if entry.superseded_at is None}
-    details = [_evaluation(found, live.get(split), inspects) for split, found in evaluations.items()]
-    facts = submission.facts if inspects else {k: v for k, v in submission.facts.items() if k in PUBLIC_FACTS}
+    details = [
+        _evaluation(evaluations[split], live.get(split), inspects) for split in SPLIT_ORDER if split in evaluations
+    ]
+    facts = {
+        name: value for name, value in submission.facts.items()
+        if (name not in UNREAD_FACTS if inspects else name in PUBLIC_FACTS)
+    }  # fmt: skip
     return Detail(
         submission=submission, state=combined_state(submission), inspects=inspects, facts=facts,
         evaluations=details if inspects else [found for found in details if found.report],

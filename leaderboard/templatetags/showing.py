@@ -1,6 +1,7 @@
 """Template filters that show numbers and times. No rule lives here."""
 
 from datetime import datetime
+from typing import Any
 
 from django import template
 from django.utils import timezone
@@ -20,6 +21,13 @@ register.filter("duration", numbers.duration)
 register.filter("tone", states.tone)
 register.filter("drawn", render.drawn)
 register.filter("rank_interval", render.rank_interval)
+
+
+@register.filter
+def interval(shown: Any) -> str:
+    """'60.0–65.1' of what has `low` and `high`; one dash where there is no interval, as for baselines."""
+    low, high = (shown["low"], shown["high"]) if isinstance(shown, dict) else (shown.low, shown.high)
+    return numbers.MISSING if low is None else f"{numbers.percent(low)}–{numbers.percent(high)}"
 
 
 @register.filter
