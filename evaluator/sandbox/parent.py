@@ -83,6 +83,13 @@ def answer_in_child(
     return ChildAnswers(answers=answers, embeddings=embeddings, run=record)
 
 
+def exposed(release: Path | None, *, gpu: bool) -> Exposure:
+    """What a child sees of the release view handed to it: one mount per entry, for the view's own folder may be
+    private to us and its content is not."""
+    entries = sorted(release.iterdir()) if release is not None else []
+    return Exposure(files={f"{RELEASE_INSIDE}/{entry.name}": entry for entry in entries}, gpu=gpu)
+
+
 def _run(
     spec: dict[str, Any],
     weights: Path,
@@ -97,10 +104,7 @@ def _run(
     level = sandbox_level()
     spec = {**spec, "sandbox": level.value}
     if level is SandboxLevel.BUBBLEWRAP:
-        # One mount per entry: the view's own folder may be private to us, its content is not.
-        entries = sorted(release.iterdir()) if release is not None else []
-        exposure = Exposure(files={f"{RELEASE_INSIDE}/{entry.name}": entry for entry in entries}, gpu=gpu)
-        argv = sandboxed(INNER, exposure, limits)
+        argv = sandboxed(INNER, exposed(release, gpu=gpu), limits)
         spec["release"] = RELEASE_INSIDE
     else:
         argv = unsandboxed(INNER, limits)
