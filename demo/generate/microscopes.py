@@ -61,10 +61,10 @@ class Slide:
 
     def __init__(self, style: np.random.Generator, *stains: tuple[float, float, float], spread: float = 1.0) -> None:
         densities = np.array(stains, np.float32)
-        self.densities = densities * np.exp(style.normal(0, 0.10 * spread, densities.shape))
-        self.strengths = np.exp(style.normal(0, 0.20 * spread, len(stains)))
+        self.densities = densities * np.exp(style.normal(0, 0.12 * spread, densities.shape))
+        self.strengths = np.exp(style.normal(-0.1, 0.30 * spread, len(stains)))
         self.lamp = np.array([0.965, 0.955, 0.96]) + style.normal(0, 0.012 * spread, 3)
-        self.focus_px = style.uniform(0.45, 0.85)
+        self.focus_px = style.uniform(0.45, 1.5)
         self.gamma = np.exp(style.normal(0, 0.08 * spread))
 
     def photograph(self, amounts: list[Map], rng: np.random.Generator) -> Image:

@@ -47,7 +47,7 @@ class Smear:
 def blood(label: str, style: np.random.Generator, rng: np.random.Generator) -> Drawing:
     """A Giemsa-stained smear cut out around one cell; the label is that cell's type."""
     size = 96
-    slide = Slide(style, GIEMSA_PURPLE, GIEMSA_BLUE, GIEMSA_PINK, GIEMSA_ORANGE, spread=1.6)
+    slide = Slide(style, GIEMSA_PURPLE, GIEMSA_BLUE, GIEMSA_PINK, GIEMSA_ORANGE, spread=1.5)
     crowding, pallor = style.integers(4, 13), style.uniform(0.4, 0.8)
     smear = Smear(size)
     smear.pink += np.maximum(0, 0.03 + 0.012 * clouds(rng, size, 30))
@@ -112,7 +112,7 @@ def _lobes(
 def _neutrophil(smear: Smear, centre: np.ndarray, rng: np.random.Generator) -> Blob:
     cell = _body(smear, centre, rng.uniform(18, 22), rng)
     smear.pink[cell.window] += 0.24 * cell.inside(2)
-    smear.granules(smear.pink, cell, centre, rng, 90, 0.9, rng.uniform(0.3, 0.6))
+    smear.granules(smear.pink, cell, centre, rng, 90, 0.9, rng.uniform(0.3, 0.65))
     _lobes(smear, centre, int(rng.integers(2, 6)), rng.uniform(6.5, 8.5), rng.uniform(4.4, 5.4), rng, 0.75)
     return cell
 
@@ -120,7 +120,7 @@ def _neutrophil(smear: Smear, centre: np.ndarray, rng: np.random.Generator) -> B
 def _eosinophil(smear: Smear, centre: np.ndarray, rng: np.random.Generator) -> Blob:
     cell = _body(smear, centre, rng.uniform(18, 22), rng)
     smear.pink[cell.window] += 0.25 * cell.inside(2)
-    smear.granules(smear.orange, cell, centre, rng, 230, 1.1, rng.uniform(0.16, 0.4))
+    smear.granules(smear.orange, cell, centre, rng, 230, 1.1, rng.uniform(0.10, 0.32))
     _lobes(smear, centre, int(rng.integers(2, 4)), rng.uniform(6.5, 8.0), rng.uniform(4.6, 6.2), rng, 0.7)
     return cell
 
@@ -129,7 +129,7 @@ def _basophil(smear: Smear, centre: np.ndarray, rng: np.random.Generator) -> Blo
     cell = _body(smear, centre, rng.uniform(16, 20), rng)
     smear.pink[cell.window] += 0.2 * cell.inside(2)
     _lobes(smear, centre, int(rng.integers(2, 4)), 6, rng.uniform(5.5, 7), rng, 0.5)
-    smear.granules(smear.purple, cell, centre, rng, int(rng.integers(40, 130)), 1.3, rng.uniform(0.6, 0.9))
+    smear.granules(smear.purple, cell, centre, rng, int(rng.integers(25, 100)), 1.3, rng.uniform(0.45, 0.8))
     return cell
 
 
@@ -148,7 +148,7 @@ def _lymphocyte(smear: Smear, centre: np.ndarray, rng: np.random.Generator) -> B
 def _monocyte(smear: Smear, centre: np.ndarray, rng: np.random.Generator) -> Blob:
     radius = rng.uniform(17, 24)
     cell = _body(smear, centre, radius, rng, roughness=0.09)
-    smear.blue[cell.window] += rng.uniform(0.28, 0.4) * cell.inside(2) * (
+    smear.blue[cell.window] += rng.uniform(0.25, 0.45) * cell.inside(2) * (
         1 + 0.12 * clouds(rng, smear.size, 4)[cell.window]
     )  # fmt: skip
     for spot in scatter(rng, smear.size, 5, 4):  # vacuoles

@@ -57,7 +57,7 @@ def mitosis(label: str, style: np.random.Generator, rng: np.random.Generator) ->
         _interphase(dye, tuple(far), rng.uniform(0, np.pi), rng)
     dye *= style.uniform(0.7, 1.1)
     counts = fluoresce(
-        dye, rng, psf_px=style.uniform(0.9, 1.6), photons=np.exp(style.uniform(2.6, 4.2)), background=0.05, haze=0.3
+        dye, rng, psf_px=style.uniform(0.9, 1.6), photons=np.exp(style.uniform(3.3, 4.6)), background=0.05, haze=0.3
     )
     return Drawing(image=as_grey(counts, rng, fill=style.uniform(0.9, 1.4)))
 
@@ -238,9 +238,9 @@ def _simulated_cells(
     grain = rng.uniform(*grain_px)
     pattern = np.clip(1 + rng.uniform(0.35, 0.55) * clouds(rng, size, grain), 0.15, 2.2)
     dye = np.zeros((size, size), np.float32)
-    n, shapes = int(rng.integers(1, 4)), []
-    area_px = rng.uniform(480, 760) * (1.3 if n < 3 else 0.8)
-    for spot in scatter(rng, size, n, 36 if n < 3 else 31, margin=17, tries=60):
+    n, shapes = int(rng.integers(1, 3)), []
+    area_px = rng.uniform(700, 1100) * (1.5 if n == 1 else 0.9)
+    for spot in scatter(rng, size, n, 36, margin=21, tries=60):
         ratio = rng.uniform(*axis_ratio)
         radii = float(np.sqrt(area_px / np.pi * ratio)), float(np.sqrt(area_px / np.pi / ratio))
         shape = blob(
@@ -248,7 +248,7 @@ def _simulated_cells(
             roughness=rng.uniform(*roughness), waves=(3, 9),
         )  # fmt: skip
         shapes.append(shape)
-        body = rng.uniform(0.4, 0.7) * pattern[shape.window] * np.clip(0.45 + shape.depth / 9, 0, 1)
+        body = rng.uniform(0.4, 0.7) * pattern[shape.window] * np.clip(0.6 + shape.depth / 9, 0, 1)
         dye[shape.window] = np.maximum(dye[shape.window], body * shape.inside(1.2))
         core = blob(size, tuple(spot + rng.normal(0, 1.5, 2)), (4.4, 3.7), angle=rng.uniform(0, np.pi))
         dye[core.window] += 0.22 * core.inside(2.5)

@@ -19,10 +19,10 @@ def colorectal(label: str, style: np.random.Generator, rng: np.random.Generator)
         "adipose tissue": _adipose, "smooth muscle": _muscle, "mucus": _mucus, "debris": _debris,
     }  # fmt: skip
     blue, pink = draws[label](rng, scale)
-    if rng.random() < 0.5:  # the tile reaches into a neighbouring tissue
+    if rng.random() < 0.7:  # the tile reaches into a neighbouring tissue
         beside = [name for name in draws if name != label][rng.integers(0, len(draws) - 1)]
         lie = ramp(SIZE, rng.uniform(0, 2 * np.pi)) + 6 * clouds(rng, SIZE, 40)
-        share = expit(lie - np.quantile(lie, 1 - rng.uniform(0.1, 0.4)))
+        share = expit(lie - np.quantile(lie, 1 - rng.uniform(0.15, 0.47)))
         blue, pink = (a + (b - a) * share for a, b in zip((blue, pink), draws[beside](rng, scale), strict=True))
     return Drawing(image=slide.photograph([blue, pink], rng))
 
@@ -158,7 +158,7 @@ def _debris(rng: np.random.Generator, scale: float) -> tuple[Map, Map]:
 
 
 # Share of the section that is scar.
-SCAR = {"healthy myocardium": (0.0, 0.06), "interstitial fibrosis": (0.09, 0.28), "replacement fibrosis": (0.18, 0.65)}
+SCAR = {"healthy myocardium": (0.0, 0.08), "interstitial fibrosis": (0.10, 0.35), "replacement fibrosis": (0.12, 0.50)}
 
 
 def myocardium(label: str, style: np.random.Generator, rng: np.random.Generator) -> Drawing:
@@ -216,9 +216,9 @@ def _cored(brown: Map, blue: Map, centre: np.ndarray, rng: np.random.Generator) 
     halo = blob(SIZE, tuple(centre), (radius, radius * rng.uniform(0.8, 1)), rng=rng, roughness=0.12, waves=(3, 9))
     spokes = clouds(rng, SIZE, 4.5, octaves=2)[halo.window]
     ring = np.clip(halo.depth / radius, 0, 1)
-    brown[halo.window] += rng.uniform(0.3, 0.5) * np.maximum(0, 1 + 0.55 * spokes) * halo.inside(6) * (1 - 0.5 * ring)
+    brown[halo.window] += rng.uniform(0.15, 0.45) * np.maximum(0, 1 + 0.55 * spokes) * halo.inside(6) * (1 - 0.5 * ring)
     core = blob(SIZE, tuple(centre + rng.normal(0, 1.5, 2)), (radius * 0.34, radius * 0.3), rng=rng, roughness=0.1)
-    paint(brown, core, rng.uniform(0.9, 1.2), core.inside(3))
+    paint(brown, core, rng.uniform(0.45, 1.1), core.inside(3))
 
 
 def _diffuse(brown: Map, blue: Map, centre: np.ndarray, rng: np.random.Generator) -> None:
@@ -228,7 +228,7 @@ def _diffuse(brown: Map, blue: Map, centre: np.ndarray, rng: np.random.Generator
         shape = blob(SIZE, tuple(spot), (radius, radius * rng.uniform(0.6, 1)), angle=rng.uniform(0, 3), rng=rng,
                      roughness=0.18)  # fmt: skip
         wisps = clouds(rng, SIZE, 6, octaves=3)[shape.window]
-        brown[shape.window] += rng.uniform(0.2, 0.38) * np.maximum(0, 0.8 + 0.6 * wisps) * shape.inside(14)
+        brown[shape.window] += rng.uniform(0.12, 0.36) * np.maximum(0, 0.8 + 0.6 * wisps) * shape.inside(14)
 
 
 def _angiopathy(brown: Map, blue: Map, centre: np.ndarray, rng: np.random.Generator) -> None:
@@ -238,7 +238,7 @@ def _angiopathy(brown: Map, blue: Map, centre: np.ndarray, rng: np.random.Genera
     paint(blue, vessel, 0.02, vessel.inside(2))
     paint(brown, vessel, 0.02, vessel.inside(2))
     patchy = np.clip(0.85 + 0.35 * clouds(rng, SIZE, 20)[vessel.window], 0.1, 1.5)
-    brown[vessel.window] += rng.uniform(0.55, 0.9) * vessel.rim(wall * 0.7, at=wall) * patchy
+    brown[vessel.window] += rng.uniform(0.25, 0.8) * vessel.rim(wall * 0.7, at=wall) * patchy
     for turn in rng.uniform(0, 2 * np.pi, 5):
         out = np.array([np.sin(turn), np.cos(turn)]) * radius * 1.05
         _nucleus(blue, centre + out, 1.6, 2.2, turn + np.pi / 2, 0.6, rng)
