@@ -80,10 +80,11 @@ def supervise(workers: Mapping[Queue, int]) -> None:
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM, SIGINT and SIGHUP (unless ignored, as under nohup) set."""
+    """An event that SIGTERM, SIGINT and SIGHUP set; SIGHUP not where it is ignored, as under nohup."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:
+        # Shells start background jobs with SIGINT ignored; whoever sends one all the same means it.
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, lambda *_: stop.set())
     return stop
 

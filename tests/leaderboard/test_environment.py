@@ -59,7 +59,8 @@ def test_secret_key_is_generated_once_and_private(monkeypatch, tmp_path):
 
 
 def run_manage(*arguments, **variables):
-    kept = {name: value for name, value in os.environ.items() if name not in ("DEMO", "DEBUG", "SECRET_KEY")}
+    unset = ("DEMO", "DEBUG", "SECRET_KEY", "DJANGO_ALLOW_ASYNC_UNSAFE")  # the last is for browser tests
+    kept = {name: value for name, value in os.environ.items() if name not in unset}
     environ = kept | {"DJANGO_SETTINGS_MODULE": "leaderboard.settings"} | variables
     command = [sys.executable, "manage.py", *arguments]
     return subprocess.run(command, cwd=settings.BASE_DIR, env=environ, capture_output=True, text=True)
