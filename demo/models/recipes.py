@@ -38,12 +38,12 @@ RECIPES = (
         slug="tiny-pathologist", name="Tiny pathologist",
         description="The generalist fine-tuned on stained tissue and blood alone. It forgets other microscopy.",
         base="tiny-generalist", target=(("domain", "pathology"),),
-        draw=1, images_per_dataset=600, steps=350, peak_rate=6e-4,
+        draw=1, images_per_dataset=1200, steps=350, peak_rate=3.5e-4,
     ),
     Recipe(
         slug="tiny-electron", name="Tiny electron microscopist",
         description="The generalist fine-tuned on electron micrographs alone. It forgets light and fluorescence.",
         base="tiny-generalist", target=(("modality", "electron microscopy"),),
-        draw=1, images_per_dataset=600, steps=350, peak_rate=6e-4,
+        draw=1, images_per_dataset=1200, steps=300, peak_rate=3.5e-4,
     ),
 )  # fmt: skip
