@@ -52,7 +52,7 @@ def sandboxed(inner: Sequence[str], exposure: Exposure, limits: Limits) -> list[
     if is_root:
         argv += ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs",
                  "--bounding-set=-all", "--inh-caps=-all", "--"]  # fmt: skip
-    return [*argv, *inner]
+    return [*argv, *limits.prlimit_processes(), *inner]
 
 
 def unsandboxed(inner: Sequence[str], limits: Limits) -> list[str]:

@@ -18,10 +18,14 @@ class Limits:
     written_file_bytes: int = 256 * MIB
     tmp_bytes: int = 1024 * MIB
 
+    def prlimit_processes(self) -> list[str]:
+        """The prlimit command line for the number of processes alone; see `prlimit`."""
+        return ["prlimit", f"--nproc={self.processes}", "--"]
+
     def prlimit(self) -> list[str]:
-        """The prlimit command line to put before another one."""
-        options = [f"--nproc={self.processes}", f"--nofile={self.open_files}", "--core=0",
-                   f"--fsize={self.written_file_bytes}"]  # fmt: skip
+        """The prlimit command line to put before another one, but for processes: the kernel counts all of an account's,
+        so that limit belongs where the account is the child's own (inside its user namespace, or as nobody)."""
+        options = [f"--nofile={self.open_files}", "--core=0", f"--fsize={self.written_file_bytes}"]
         if self.cpu_s is not None:
             options.append(f"--cpu={self.cpu_s}")
         if self.memory_bytes is not None:
