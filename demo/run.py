@@ -203,7 +203,7 @@ def _run(arguments: list[str | Path], ships: fleet.Fleet, stop: threading.Event)
 def _start(ships: fleet.Fleet, port: int) -> None:
     gunicorn = ["-m", "gunicorn", "leaderboard.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "2", "--threads", "4"]
     ships.start("web", [sys.executable, *gunicorn])
-    ships.start("work", [sys.executable, "manage.py", "work"])
+    ships.start("work", [sys.executable, "manage.py", "work", "--evaluate", "2"])
 
 
 def _wait_until_up(url: str, ships: fleet.Fleet, stop: threading.Event) -> None:
