@@ -66,7 +66,11 @@ def compute(opened: OpenSplit, board: str, facets: dict[str, tuple[str, ...]]) -
     result = compute_board(opened.index, board, opened.marks, facets, hidden=hidden)
     columns = [_column(opened, slug, facets) for slug in result.tasks]
     many = len(columns) > 1
-    pairs = list(zip(opened.entries, result.standings, strict=True))
+    standings = [
+        _exact(standing) if entry.model == _slug(Baseline.CHANCE) else standing
+        for entry, standing in zip(opened.entries, result.standings, strict=True)
+    ]
+    pairs = list(zip(opened.entries, standings, strict=True))
     rows = _ranked([_row(opened, entry, standing) for entry, standing in pairs])
     scores: Scores = {
         slug: {entry.model: _cell(standing.cells[place]) for entry, standing in pairs}
@@ -164,8 +168,18 @@ def _n_scored(result: BoardResult, columns: list[Column]) -> int:
     return sum(group not in ("coarse", "fine") or column.group == group for column in columns)
 
 
+def _exact(standing: Standing) -> Standing:
+    """Without intervals: chance is an expectation, which no further image would change."""
+    score, *cells = (replace(cell, low=None, high=None) for cell in (standing.score, *standing.cells))
+    return replace(standing, score=score, cells=tuple(cells))
+
+
 def _reference(rows: list[Row], baseline: Baseline) -> float | None:
-    return next((row.score for row in rows if row.model == f"{RESERVED_PREFIX}{baseline}"), None)
+    return next((row.score for row in rows if row.model == _slug(baseline)), None)
+
+
+def _slug(baseline: Baseline) -> str:
+    return f"{RESERVED_PREFIX}{baseline}"
 
 
 def _cell(estimate: Estimate) -> Cell:

@@ -14,6 +14,7 @@ from evaluator.release.read import read_questions
 from evaluator.release.schema import Split
 from evaluator.sandbox import SandboxLevel
 from leaderboard import rescoring, storage, submissions
+from leaderboard.boards.snapshots import get_board
 from leaderboard.intake import NewSubmission
 from leaderboard.models import Entry, Evaluation, KeyRevision, LogLine, Report, Submission
 from leaderboard.models.submissions import SubmissionKind
@@ -172,6 +173,9 @@ def test_baselines_are_scored_published_and_chance_is_exact(release):
             by_kind.setdefault(row["question"], []).append(1 / len(row["options"]))
     expected = sum(sum(values) / len(values) for values in by_kind.values()) / len(by_kind)
     assert chance == pytest.approx(expected, abs=1e-6)
+    board = get_board(release, Split.TEST, "coarse-modality")
+    row = next(row for row in board.rows if row.model == "baseline-chance")
+    assert row.score is not None and (row.low, row.high) == (None, None)
 
 
 def test_rescore_verifies_and_names_the_entry_whose_number_was_altered(release, capsys):
