@@ -63,8 +63,8 @@ def test_help_shows_an_example(command):
 
 @pytest.mark.skipif(not EXTRA_DATA, reason="UBENCH_EXTRA_DATA names no folder with real micrographs")
 def test_real_micrographs(tmp_path):
-    done = run("import-ubench", Path(EXTRA_DATA) / "data/realmicro", "--out", tmp_path / "real",
-               "--source", "bccd_cells=^(.+)_[^_]+$")  # fmt: skip
+    folder = next(path for path in [Path(EXTRA_DATA), *Path(EXTRA_DATA).rglob("realmicro")] if path.name == "realmicro")
+    done = run("import-ubench", folder, "--out", tmp_path / "real", "--source", "bccd_cells=^(.+)_[^_]+$")
     assert done.returncode == 0, done.stderr
     keys = {split: read_key(tmp_path / "real/keys", split) for split in Split}
     assert sum(key.num_rows for key in keys.values()) == 853
