@@ -22,9 +22,17 @@ DEFAULT_CONTEXT_LENGTH = 77
 
 
 class Family(StrEnum):
-    """What a model can be asked: a contrastive one compares an image with texts and generates nothing."""
+    """What a model can be asked: a contrastive one compares an image with texts, a generative one writes a reply."""
 
     CONTRASTIVE = "contrastive"
+    GENERATIVE = "generative"
+
+
+class Library(StrEnum):
+    """Whose classes an architecture is built from."""
+
+    OPEN_CLIP = "open_clip"
+    TRANSFORMERS = "transformers"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +62,10 @@ class Architecture:
     context_length: int
     activation: str
     preprocessing: Preprocessing
-    config: Mapping[str, Any]  # open_clip's model config
+    config: Mapping[str, Any]  # open_clip's model config, or the config.json of a transformers model
     twin: str | None = None
+    library: Library = Library.OPEN_CLIP
+    folder: Path | None = None  # config, tokenizer and processor files that organisers placed; None for open_clip's own
 
 
 def list_architectures() -> list[Architecture]:
