@@ -19,14 +19,13 @@ from leaderboard.api.serializers import BoardNameSerializer, BoardSerializer, Re
 from leaderboard.boards import snapshots
 from leaderboard.boards.names import board_title, default_split
 from leaderboard.boards.rows import row_as_api
-from leaderboard.boards.view import read_view, shown_rows
+from leaderboard.boards.view import KINDS, read_view, shown_rows
 from leaderboard.models import Release
-from leaderboard.models.submissions import SubmissionKind
 
 VIEW_PARAMETERS = [
     OpenApiParameter("split", enum=list(Split), description="default: test"),
     *(OpenApiParameter(facet, many=True, description=f"only items of this {facet}; repeatable") for facet in FACETS),
-    OpenApiParameter("kind", enum=SubmissionKind.values),
+    OpenApiParameter("kind", enum=KINDS),
     OpenApiParameter("protocol", enum=list(Protocol)),
     OpenApiParameter("verified", enum=["0", "1"]),
     OpenApiParameter("sort", description="rank, model, score, n or a task's slug"),

@@ -3,6 +3,7 @@
 from rest_framework import serializers
 from rest_framework.fields import Field
 
+from leaderboard.boards.view import KINDS
 from leaderboard.models import Model, Submission
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.submissions import combined_state
@@ -72,7 +73,7 @@ class CellSerializer(serializers.Serializer):
     score = serializers.FloatField(allow_null=True)
     low = serializers.FloatField(allow_null=True)
     high = serializers.FloatField(allow_null=True)
-    n_questions = serializers.IntegerField()
+    n_questions = serializers.IntegerField(allow_null=True, help_text="null where a published row does not say")
 
 
 class RowSerializer(CellSerializer):
@@ -83,8 +84,8 @@ class RowSerializer(CellSerializer):
     rank_high = serializers.IntegerField(allow_null=True)
     group = serializers.IntegerField(allow_null=True)
     model = serializers.CharField()
-    submission = serializers.UUIDField()
-    kind = serializers.ChoiceField(choices=SubmissionKind.choices)
+    submission = serializers.UUIDField(allow_null=True, help_text="null for a row of the paper")
+    kind = serializers.ChoiceField(choices=KINDS)
     verified = serializers.BooleanField()
     protocol = serializers.CharField()
     stale = serializers.BooleanField()

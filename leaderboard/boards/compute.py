@@ -10,6 +10,7 @@ import numpy as np
 
 from evaluator.release.info import info_from_json
 from evaluator.release.key import read_key
+from evaluator.release.paper import PaperRow, paper_rows
 from evaluator.release.read import read_info, read_questions
 from evaluator.release.schema import ReleaseInfo, Split
 from evaluator.release.tasks import task_title
@@ -22,12 +23,13 @@ from leaderboard.baselines import Baseline
 from leaderboard.boards.entries import LiveEntry, headline_variant
 from leaderboard.boards.names import board_title, metric_words
 from leaderboard.boards.render import with_html
-from leaderboard.boards.rows import Board, Cell, Column, Row, Scores
+from leaderboard.boards.rows import PAPER, Board, Cell, Column, Row, Scores
 from leaderboard.intake import RESERVED_PREFIX
 from leaderboard.models import Release
 from leaderboard.models.submissions import SubmissionKind
 
 DECIMALS = 6
+REFERENCES = (SubmissionKind.BASELINE, PAPER)
 WITHHELD = (
     "The images chosen come from fewer than 10 sources of a hidden split, so their number is shown and their scores "
     "are not."
@@ -71,9 +73,13 @@ def compute(opened: OpenSplit, board: str, facets: dict[str, tuple[str, ...]]) -
         for entry, standing in zip(opened.entries, result.standings, strict=True)
     ]
     pairs = list(zip(opened.entries, standings, strict=True))
-    rows = _ranked([_row(opened, entry, standing) for entry, standing in pairs])
+    published = [] if facets else paper_rows(board, opened.info.datasets)
+    rows = _ranked(
+        [_row(opened, entry, standing) for entry, standing in pairs] + [_published(row) for row in published]
+    )
     scores: Scores = {
         slug: {entry.model: _cell(standing.cells[place]) for entry, standing in pairs}
+        | {_paper_model(row): _published_cell(row, slug) for row in published}
         for place, slug in enumerate(result.tasks)
     }
     return Board(
@@ -137,6 +143,23 @@ def _row(opened: OpenSplit, entry: LiveEntry, standing: Standing) -> Row:
     )  # fmt: skip
 
 
+def _published(row: PaperRow) -> Row:
+    """A row of the paper: unranked, without a model or a submission of ours."""
+    return Row(
+        model=_paper_model(row), name=row.name, submission=None, submissions=0, kind=PAPER, verified=False,
+        protocol=row.protocol or "", stale=False, weak_sandbox=False, rank=None, rank_low=None, rank_high=None,
+        group=None, score=row.score, low=row.low, high=row.high, n_questions=None,
+    )  # fmt: skip
+
+
+def _paper_model(row: PaperRow) -> str:
+    return f"{PAPER}:{row.name}"  # a colon is in no slug
+
+
+def _published_cell(row: PaperRow, task: str) -> Cell:
+    return [row.tasks[task], None, None, None] if task in row.tasks else [None, None, None, 0]
+
+
 def _notes(result: BoardResult) -> list[str]:
     if result.withheld:
         return [WITHHELD]
@@ -144,13 +167,13 @@ def _notes(result: BoardResult) -> list[str]:
 
 
 def _ranked(rows: list[Row]) -> list[Row]:
-    """Rows with their ordinal rank (equal scores share one), best first; unranked ones after, baselines last."""
+    """Rows with their ordinal rank (equal scores share one), best first; unranked ones after, references last."""
     scores = [row.score for row in rows if row.rank_low is not None and row.score is not None]
     placed = [
         row if row.rank_low is None else replace(row, rank=1 + sum(score > (row.score or 0.0) for score in scores))
         for row in rows
     ]
-    return sorted(placed, key=lambda row: (row.rank is None, row.kind == SubmissionKind.BASELINE, -(row.score or 0.0)))
+    return sorted(placed, key=lambda row: (row.rank is None, row.kind in REFERENCES, -(row.score or 0.0)))
 
 
 def _reason(info: ReleaseInfo, standing: Standing) -> str:

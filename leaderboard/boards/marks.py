@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from evaluator.answers import Protocol
-from leaderboard.boards.rows import Row
+from leaderboard.boards.rows import PAPER, Row
 from leaderboard.models.submissions import SubmissionKind
 
 
@@ -22,6 +22,11 @@ VERIFIED = Mark(
     says="Our worker computed the answers itself, from the submitted weights.",
 )  # fmt: skip
 BASELINE = Mark(code="baseline", word="baseline", says="A reference, not a competitor; it stands unranked.")
+REPORTED = Mark(
+    code=PAPER, word="reported in the paper",
+    says="Published by the benchmark's authors (arXiv 2407.01791), measured on the whole public release with their own "
+         "code and not computed here; it stands unranked.",
+)  # fmt: skip
 STALE = Mark(
     code="stale", word="stale", tone="warn",
     says="Scored with an earlier key or scorer; the new score is being computed from the stored answers.",
@@ -39,7 +44,7 @@ PROTOCOLS = {
 LEGEND = (
     VERIFIED,
     *(Mark(code=protocol, word=protocol, says=says) for protocol, says in PROTOCOLS.items()),
-    BASELINE, STALE, WEAK,
+    BASELINE, REPORTED, STALE, WEAK,
 )  # fmt: skip
 BY_CODE = {mark.code: mark for mark in LEGEND}
 
@@ -49,6 +54,8 @@ def marks_of(row: Row) -> list[Mark]:
     marks = [VERIFIED] if row.verified else []
     if row.kind == SubmissionKind.BASELINE:
         marks.append(BASELINE)
+    elif row.kind == PAPER:
+        marks += [REPORTED, *([BY_CODE[row.protocol]] if row.protocol in BY_CODE else [])]
     elif row.protocol in BY_CODE:
         marks.append(BY_CODE[row.protocol])
     return marks + ([STALE] if row.stale else []) + ([WEAK] if row.weak_sandbox else [])

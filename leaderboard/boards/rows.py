@@ -3,10 +3,11 @@
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-SCHEMA = 2  # of a snapshot's content; raise it when a field or a template of its cells changes
+SCHEMA = 3  # of a snapshot's content; raise it when a field or a template of its cells changes
 
 
-Cell = list[Any]  # [score, low, high, n_questions]; null scores where nothing was measured
+Cell = list[Any]  # [score, low, high, n_questions]; null scores where nothing was measured, null n where not stated
+PAPER = "paper"  # the kind of a row that the benchmark's authors published; it is no entry
 Scores = dict[str, dict[str, Cell]]  # task -> model -> cell
 
 
@@ -26,9 +27,9 @@ class Column:
 class Row:
     """One model on a board. Scores are fractions; `rank` is null for what stands unranked, with the reason."""
 
-    model: str  # slug
+    model: str  # slug; of a published row no slug, so that no model can have it
     name: str
-    submission: str  # uuid
+    submission: str | None  # uuid; None for a published row
     submissions: int  # how many the model has had on this split, published or not
     kind: str
     verified: bool
@@ -42,7 +43,7 @@ class Row:
     score: float | None
     low: float | None
     high: float | None
-    n_questions: int
+    n_questions: int | None  # None where the paper does not say
     beside: list[Any] | None = None  # coarse macro [score, low, high] where facets make fine macro the score
     reason: str = ""  # why it stands unranked
     lead: str = ""  # its first table cells (rank, model, marks), rendered once

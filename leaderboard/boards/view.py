@@ -13,7 +13,7 @@ from evaluator.answers import Protocol
 from evaluator.errors import InputError, Problem
 from evaluator.release.schema import FACETS, ReleaseInfo, Split
 from leaderboard.boards.names import default_split
-from leaderboard.boards.rows import Board, Row
+from leaderboard.boards.rows import PAPER, Board, Row
 from leaderboard.boards.summary import known_values
 from leaderboard.models.submissions import SubmissionKind
 
@@ -90,10 +90,10 @@ def shown_rows(board: Board, view: View) -> list[Row]:
 
 
 def hidden_because(row: Row, view: View) -> str:
-    """Why the view hides the row; empty when it shows it. Baselines are references: only `kind` hides them."""
+    """Why the view hides the row; empty when it shows it. References stay: only `kind` hides them."""
     if view.kind and row.kind != view.kind:
         return f"it is {KIND_WORDS[row.kind]}"
-    if row.kind == SubmissionKind.BASELINE:
+    if row.kind in (SubmissionKind.BASELINE, PAPER):
         return ""
     if view.protocol and row.protocol != view.protocol:
         return f"its protocol is {row.protocol}"
@@ -102,9 +102,10 @@ def hidden_because(row: Row, view: View) -> str:
     return ""
 
 
+KINDS = (*SubmissionKind.values, PAPER)
 KIND_WORDS: dict[str, str] = {
     SubmissionKind.CHECKPOINT: "a checkpoint", SubmissionKind.PREDICTIONS: "a prediction file",
-    SubmissionKind.BASELINE: "a baseline",
+    SubmissionKind.BASELINE: "a baseline", PAPER: "reported in the paper",
 }  # fmt: skip
 
 
@@ -135,7 +136,7 @@ def _split(query: QueryDict, info: ReleaseInfo) -> Split:
 def _unknown_choices(query: QueryDict, tasks: list[str]) -> Iterable[Problem]:
     choices: dict[str, list[str]] = {
         "sort": [*PLAIN_SORTS, *tasks],
-        "kind": SubmissionKind.values,
+        "kind": [*KINDS],
         "protocol": [*Protocol],
         "order": ["asc", "desc"],
     }

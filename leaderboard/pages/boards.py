@@ -13,13 +13,12 @@ from evaluator.answers import Protocol
 from evaluator.release.info import info_from_json
 from leaderboard import permissions
 from leaderboard.boards import export, snapshots
-from leaderboard.boards.marks import LEGEND
+from leaderboard.boards.marks import LEGEND, Mark
 from leaderboard.boards.names import AGGREGATE_TITLES, FACET_TITLES, board_title
 from leaderboard.boards.render import SCALE, references
-from leaderboard.boards.rows import Board, Row
-from leaderboard.boards.view import View, hidden_because, read_view, shown_rows
+from leaderboard.boards.rows import PAPER, Board, Row
+from leaderboard.boards.view import KINDS, View, hidden_because, read_view, shown_rows
 from leaderboard.models import Model, Release
-from leaderboard.models.submissions import SubmissionKind
 from leaderboard.numbers import percent
 
 MAIN_FACETS = ("modality", "domain")
@@ -47,7 +46,7 @@ def board(request: HttpRequest, release: str, board: str) -> HttpResponse:
         "heading": heading(table.title, view), "body": _body(table, rows, view, own),
         "heads": _heads(found, board, table, view), "scale": SCALE,
         "sorted_by": next((column.title for column in table.columns if column.slug == view.sort), ""),
-        "legend": LEGEND, "references": references(table),
+        "legend": _legend(table), "references": references(table),
         "csv_url": f"?{view.query()}&format=csv",
         "json_url": f"{reverse('api-board', args=[found.slug, board])}?{view.query()}",
         **_filters(found, view), **_missing(table, view), **_tabs(found, board, view, info),
@@ -60,6 +59,12 @@ def heading(title: str, view: View) -> str:
     values = [value for values in view.facets.values() for value in values]
     words = [", ".join(values)] if values else []
     return " · ".join([*(word[:1].upper() + word[1:] for word in words), title])
+
+
+def _legend(table: Board) -> list[Mark]:
+    """Every mark that a row may carry here; published rows stand on few boards."""
+    has_published = any(row.kind == PAPER for row in table.rows)
+    return [mark for mark in LEGEND if mark.code != PAPER or has_published]
 
 
 def _csv(release: Release, board: str, view: View, table: Board, rows: list[Row]) -> HttpResponse:
@@ -133,15 +138,15 @@ def _filters(release: Release, view: View) -> dict[str, Any]:
         facets[place].append({"name": name, "title": title_, "options": options, "chosen": chosen})
     n_set = len(view.facets) + sum(map(bool, (view.kind, view.protocol, view.verified)))
     return {
-        "facets": facets, "filters_set": n_set, "kinds": SubmissionKind.values, "protocols": list(Protocol),
+        "facets": facets, "filters_set": n_set, "kinds": KINDS, "protocols": list(Protocol),
         "columns_query": view.query(all_columns=not view.all_columns),
     }  # fmt: skip
 
 
 def _missing(table: Board, view: View) -> dict[str, Any]:
-    """The rows that are hidden or stand without a rank, each with the reason; baselines explain themselves."""
+    """The rows that are hidden or stand without a rank, each with the reason; references explain themselves."""
     hidden = [{"model": row.model, "name": row.name, "why": f"hidden, because {why}"}
-              for row in table.rows if (why := hidden_because(row, view))]  # fmt: skip
+              for row in table.rows if row.kind != PAPER and (why := hidden_because(row, view))]  # fmt: skip
     unranked = [{"model": row.model, "name": row.name, "why": row.reason}
                 for row in table.rows if row.reason and not hidden_because(row, view)]  # fmt: skip
     return {"missing": hidden + unranked, "missing_hidden": bool(hidden)}
