@@ -17,12 +17,13 @@ from evaluator.errors import ProblemLog
 from evaluator.release.schema import ReleaseInfo, Split
 from evaluator.scoring.aggregates import Aggregate, aggregate_means, covered, votes
 from evaluator.scoring.index import Group, KeyIndex, build_index
+from evaluator.scoring.paper_rule import score_by_paper_rule
 from evaluator.scoring.sums import SourceSums, mark, replicates, source_sums
 from evaluator.statistics.bootstrap import percentile_interval
 from evaluator.statistics.wilson import Estimate, clustered_wilson
 
 SCHEMA = 1
-SCORER_VERSION = "1"
+SCORER_VERSION = "2"
 DECIMALS = 6
 VARIANTS: tuple[int | None, ...] = (None, 0, 1)
 
@@ -52,6 +53,8 @@ def score(
     _require_whole_tasks(index, ~np.isnan(chosen))
     correct = mark(index, chosen)
     head = report_head(info, split, protocol=protocol, key_revision=key_revision)
+    if by_paper_rule := score_by_paper_rule(index, aligned, questions):
+        head["paper_rule"] = by_paper_rule
     return score_marked(index, correct, head=head, counts=_counts(aligned, questions))
 
 
@@ -181,11 +184,15 @@ def _aggregate_cells(index: KeyIndex, sums: SourceSums, boot: NDArray[np.float64
 
 
 def _counts(aligned: pa.Table, questions: pa.Table) -> dict[str, Any]:
-    """Per variant: rows answered, abstained (nothing offered), tied (scores whose best two are equal), truncated."""
+    """Per variant: rows answered, abstained (nothing offered), tied (scores whose best two are equal), truncated.
+
+    unparsed: replies that no option could be read from; a part of abstained.
+    """
     variant = questions["variant"].fill_null(-1).to_numpy()
     chosen = aligned["chosen"].cast(pa.float64()).to_numpy()
     scored = aligned["scores"].is_valid().to_numpy()
     truncated = aligned["truncated"].fill_null(False).to_numpy()
+    replied = aligned["text"].is_valid().to_numpy()
     found = {}
     for name in VARIANTS:
         rows = (variant == (-1 if name is None else name)) & ~np.isnan(chosen)
@@ -194,6 +201,7 @@ def _counts(aligned: pa.Table, questions: pa.Table) -> dict[str, Any]:
             found[variant_name(name)] = {
                 "answered": int(rows.sum()), "abstained": int((none & ~scored).sum()),
                 "tied": int((none & scored).sum()), "truncated": int((rows & truncated).sum()),
+                "unparsed": int((none & replied).sum()),
             }  # fmt: skip
     return found
 

@@ -35,7 +35,8 @@ def shown(found: EvaluationDetail, release: Release) -> dict[str, Any]:
     return {
         "evaluation": found.evaluation, "report": found.report, "entry": found.entry, "split": found.evaluation.split,
         "aggregates": _aggregates(document, headline), "tasks": tasks, "wording": VARIANT_WORDS[headline],
-        "has_other": headline == CAPTION and bool(other), "counts": document["counts"],
+        "has_other": headline == CAPTION and bool(other),
+        "paper_rule": document.get("paper_rule"), "unparsed": document["counts"].get("null", {}).get("unparsed"),
     }  # fmt: skip
 
 
