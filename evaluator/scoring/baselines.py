@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from evaluator.answers import ABSTAINED, ANSWERS
+from evaluator.answers import ABSTAINED, ANSWERS, ROW_ID
 from evaluator.release.read import item_ids
 from evaluator.release.schema import ReleaseInfo, Split
 from evaluator.release.tasks import task_slug
@@ -37,33 +37,39 @@ def majority_answers(dev_questions: pa.Table, dev_key: pa.Table, questions: pa.T
     Counted per task and variant by the option's text; ties go to the option that stands first; an option never right
     in dev counts 0, and where no option was ever right nothing is chosen.
     """
-    seen = _right_options(dev_questions, dev_key)
+    seen: dict[Bucket, Counter[str]] = {}
+    for (question, dataset, variant, _), right in zip(
+        question_rows(dev_questions), right_options(dev_questions, dev_key), strict=True
+    ):
+        seen.setdefault((task_slug(question, dataset), variant), Counter())[right] += 1
     chosen = []
-    for question, dataset, variant, options in _rows(questions):
+    for question, dataset, variant, options in question_rows(questions):
         counts = seen.get((task_slug(question, dataset), variant), Counter())
         best = max(range(len(options)), key=lambda i: (counts[options[i]], -i))
         chosen.append(best if counts[options[best]] else ABSTAINED)
-    columns = {name: questions[name] for name in ("dataset", "image_id", "question", "variant")}
+    return answers_that_choose(questions, np.array(chosen, np.int16))
+
+
+def answers_that_choose(questions: pa.Table, chosen: NDArray[np.int16]) -> pa.Table:
+    """ANSWERS with these choices, one per row of `questions`, and nothing beside them."""
+    columns = {name: questions[name] for name in ROW_ID}
     n = questions.num_rows
     filled = {name: pa.nulls(n, ANSWERS.field(name).type) for name in ("scores", "text", "truncated", "boxes")}
-    return pa.table({**columns, "chosen": pa.array(chosen, pa.int16()), **filled}, schema=ANSWERS)
+    return pa.table({**columns, "chosen": pa.array(chosen), **filled}, schema=ANSWERS)
 
 
-def _right_options(questions: pa.Table, key: pa.Table) -> dict[Bucket, Counter[str]]:
+def right_options(questions: pa.Table, key: pa.Table) -> list[str]:
+    """The text of the right option of every row of `questions`."""
     answers = {
         (item, answer["question"], answer["variant"]): answer["answer_idx"]
         for item, row in zip(item_ids(key).to_pylist(), key["answers"].to_pylist(), strict=True)
         for answer in row
     }
-    seen: dict[Bucket, Counter[str]] = {}
-    for item, (question, dataset, variant, options) in zip(
-        item_ids(questions).to_pylist(), _rows(questions), strict=True
-    ):
-        right = options[answers[item, question, variant]]
-        seen.setdefault((task_slug(question, dataset), variant), Counter())[right] += 1
-    return seen
+    rows = zip(item_ids(questions).to_pylist(), question_rows(questions), strict=True)
+    return [options[answers[item, question, variant]] for item, (question, _, variant, options) in rows]
 
 
-def _rows(questions: pa.Table) -> list[tuple[str, str, int | None, list[str]]]:
+def question_rows(questions: pa.Table) -> list[tuple[str, str, int | None, list[str]]]:
+    """Question kind, dataset, variant and options of every row."""
     columns = (questions[name].to_pylist() for name in ("question", "dataset", "variant", "options"))
     return list(zip(*columns, strict=True))

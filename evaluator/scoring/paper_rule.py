@@ -36,8 +36,8 @@ def score_by_paper_rule(index: KeyIndex, answers: pa.Table, questions: pa.Table)
     asked = zip(replies.to_pylist(), options.to_pylist(), index.answer[rows].tolist(), strict=True)
     right = np.array([is_right_by_paper_rule(*row) for row in asked], dtype=np.float64)
     n_tasks = len(index.tasks)
-    correct: NDArray[np.float64] = np.bincount(index.task[rows], weights=right, minlength=n_tasks)
-    count: NDArray[np.float64] = np.bincount(index.task[rows], minlength=n_tasks).astype(np.float64)
+    correct = np.bincount(index.task[rows], weights=right, minlength=n_tasks).astype(np.float64)
+    count = np.bincount(index.task[rows], minlength=n_tasks).astype(np.float64)
     means = aggregate_means(index, correct, count, count > 0)
     return {
         "n_replies": len(rows),

@@ -163,7 +163,7 @@ def test_bug_in_a_worker_is_tried_again_and_then_told_without_detail(release, ow
 
 def test_baselines_are_scored_published_and_chance_is_exact(release):
     drain(Queue.SCORE)
-    assert Entry.objects.filter(model__is_baseline=True, superseded_at=None).count() == 4
+    assert Entry.objects.filter(model__is_baseline=True, superseded_at=None).count() == 6
     report = Report.objects.get(evaluation__submission__model__slug="baseline-chance", evaluation__split="test")
     chance = report.document["aggregates"]["coarse"]["null"]["estimate"]
     options = read_questions(storage.release_folder(release), Split.TEST).to_pylist()
@@ -181,7 +181,7 @@ def test_baselines_are_scored_published_and_chance_is_exact(release):
 def test_rescore_verifies_and_names_the_entry_whose_number_was_altered(release, capsys):
     drain(Queue.SCORE)
     call_command("rescore", verify=True)
-    assert "4 entries recomputed, 0 differences" in capsys.readouterr().out
+    assert "6 entries recomputed, 0 differences" in capsys.readouterr().out
     report = Report.objects.get(evaluation__submission__model__slug="baseline-majority", evaluation__split="test")
     report.document["aggregates"]["macro"]["1"]["estimate"] += 0.000001
     report.save()
@@ -197,13 +197,13 @@ def test_new_key_revision_rescores_stored_answers_and_supersedes_entries(release
     storage.key_folder(release, 1).rename(storage.key_folder(release, 2))
     release.key_revision = KeyRevision.objects.create(release=release, number=2, note="erratum")
     release.save()
-    assert rescoring.stale_evaluations().count() == 4
+    assert rescoring.stale_evaluations().count() == 6
     call_command("rescore")
     assert rescoring.stale_evaluations().count() == 0
     live = Entry.objects.filter(superseded_at=None)
     assert set(live.values_list("report__key_revision__number", flat=True)) == {2}
-    assert Entry.objects.count() == 8
-    assert Evaluation.objects.filter(state=EvaluationState.SCORED).count() == 4
+    assert Entry.objects.count() == 12
+    assert Evaluation.objects.filter(state=EvaluationState.SCORED).count() == 6
 
 
 def test_imported_keys_lie_apart_for_their_owner_alone(release, settings):

@@ -27,7 +27,13 @@ def shown(query: str = "", board: str = BOARD) -> list[tuple[str, str]]:
 
 
 def test_ranked_first_then_baselines(standing):
-    assert shown() == [("1", "strong"), ("2", "weak"), ("–", "baseline-majority"), ("–", "baseline-chance")]
+    assert shown() == [
+        ("1", "strong"),
+        ("2", "weak"),
+        ("–", "baseline-majority"),
+        ("–", "baseline-colour"),
+        ("–", "baseline-chance"),
+    ]
 
 
 def test_page_needs_few_queries(standing, django_assert_num_queries):
@@ -42,11 +48,16 @@ def test_page_needs_few_queries(standing, django_assert_num_queries):
 def test_filters_hide_rows_and_change_no_rank(standing):
     make_answered(standing.weak, standing.release, kind="predictions", split="test", skill=0.3, seed=5)
     drain_now(standing)
-    assert shown("?verified=1") == [("1", "strong"), ("–", "baseline-majority"), ("–", "baseline-chance")]
+    assert shown("?verified=1") == [
+        ("1", "strong"),
+        ("–", "baseline-majority"),
+        ("–", "baseline-colour"),
+        ("–", "baseline-chance"),
+    ]
     assert shown("?kind=predictions") == [("2", "weak")]
     assert shown("?protocol=self-reported")[0] == ("2", "weak")
     page = Client().get(f"{BOARD}?verified=1").content.decode()
-    assert "showing 3 of 4" in page and "hidden, because it is not verified" in page
+    assert "showing 4 of 5" in page and "hidden, because it is not verified" in page
 
 
 def drain_now(standing):
@@ -79,7 +90,7 @@ def test_sorting_keeps_filters_and_puts_the_unmeasured_last(standing):
 def test_sorting_agrees_with_the_numbers(standing):
     rows = list(csv.DictReader(io.StringIO(Client().get(f"{BOARD}?sort=coarse-domain&format=csv").content.decode())))
     values = [float(row["coarse-domain"]) for row in rows]
-    assert values == sorted(values, reverse=True) and len(rows) == 4
+    assert values == sorted(values, reverse=True) and len(rows) == 5
 
 
 def test_json_has_the_same_rows_as_the_page(standing):
@@ -119,7 +130,7 @@ def test_facets_rank_anew_and_are_kept(standing):
     value = next(iter(facets["modality"]))
     before = BoardSnapshot.objects.exclude(facets="").count()
     rows = shown(f"?split=dev&modality={value}&domain={next(iter(facets['domain']))}")
-    assert {model for _, model in rows} == {"strong", "baseline-chance", "baseline-majority"}
+    assert {model for _, model in rows} == {"strong", "baseline-chance", "baseline-majority", "baseline-colour"}
     shown(f"?split=dev&domain={next(iter(facets['domain']))}&modality={value}")
     assert BoardSnapshot.objects.exclude(facets="").count() == before + 1  # one name for every order of asking
 
