@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 from django import forms
+from django.core.files.uploadedfile import UploadedFile
 
 from evaluator.encoders.registry import list_architectures
 from evaluator.errors import InputError
@@ -16,6 +17,21 @@ from leaderboard.numbers import large
 from leaderboard.uploads import received
 
 TOKEN_LIVES = {"30": "30 days", "90": "90 days", "365": "1 year"}
+
+
+class SeveralFilesInput(forms.FileInput):
+    """A file input that takes more than one."""
+
+    allow_multiple_selected = True
+
+
+class SeveralFilesField(forms.FileField):
+    """One file or more; cleans to a list."""
+
+    widget = SeveralFilesInput
+
+    def clean(self, data: Any, initial: Any = None) -> Any:
+        return [super(SeveralFilesField, self).clean(each, initial) for each in data or [None]]
 
 
 class SubmitForm(forms.Form):
@@ -46,9 +62,13 @@ class SubmitForm(forms.Form):
         values = self.cleaned_data
         return NewSubmission(
             release=values["release"], model=values["model"], kind=self.kind, publish=values["publish"],
-            files=(received(values["file"]),), split=values.get("split", ""),
+            files=tuple(received(upload) for upload in self._uploads()), split=values.get("split", ""),
             architecture=values.get("architecture", ""), base=values.get("base", ""),
         )  # fmt: skip
+
+    def _uploads(self) -> list[UploadedFile]:
+        uploads = self.cleaned_data["file"]
+        return uploads if isinstance(uploads, list) else [uploads]
 
     def refuse(self, error: InputError) -> None:
         """Show the problems of a refused submission beside their fields."""
@@ -67,9 +87,9 @@ class CheckpointForm(SubmitForm):
     base = forms.CharField(
         required=False, max_length=80, label="Fine-tuned from (optional)", help_text="The short name of the base model."
     )
-    file = forms.FileField(
+    file = SeveralFilesField(
         label="Weights", allow_empty_file=True,
-        help_text="One .safetensors file. "
+        help_text="One .safetensors file, or all shards together with their model.safetensors.index.json. "
         "Convert other formats on your own machine: python -m evaluator convert CKPT.pt --out FILE.safetensors",
     )  # fmt: skip
     field_order = ("release", "model", "architecture", "file", "base", "publish")

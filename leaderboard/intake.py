@@ -3,17 +3,18 @@
 Reads headers and names, never tensors, questions or keys.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+
 from evaluator.encoders.registry import get_architecture
 from evaluator.errors import InputError, Problem
 from evaluator.release.schema import FACETS, Split
-from evaluator.weights.header import read_header
+from evaluator.weights.checkpoint import open_files, read_checkpoint
+from evaluator.weights.shards import MAX_FILES, is_index, set_digest
 from leaderboard import permissions
 from leaderboard.models import Model, Release, User
 from leaderboard.models.submissions import SubmissionKind
@@ -37,7 +38,7 @@ class NewSubmission:
     architecture: str = ""  # checkpoints
     base: str = ""  # slug of the model it was fine-tuned from
     target: tuple[str, ...] = ()  # "facet=value"
-    sha256: str = ""  # what the sender believes the (only) file's digest to be
+    sha256: str = ""  # what the sender believes `digest(files)` to be
     publish: bool = False
     idempotency_key: str | None = None
 
@@ -56,10 +57,12 @@ def problems_with(user: User, new: NewSubmission) -> Iterator[Problem]:
         yield Problem(code="file_missing", field="file", message="Attach the file that you want to submit.")
     for file in new.files:
         yield from _file_problems(file)
+    yield from _set_problems(new.files)
     if new.sha256 and new.files and new.sha256.lower() != digest(new.files):
         yield Problem(
             code="sha256_mismatch", field="sha256",
-            message=f"The file arrived with SHA-256 {digest(new.files)}, not the one you gave: send it again.",
+            message=f"{'The file' if len(new.files) == 1 else 'The set'} arrived with SHA-256 {digest(new.files)}, "
+                    "not the one you gave: send it again.",
         )  # fmt: skip
     if new.base and not permissions.visible_to(user, Model.objects.filter(slug=new.base)).exists():
         yield Problem(code="unknown_base", field="base", message=f"No model {new.base} is known: give its slug.")
@@ -82,10 +85,24 @@ def _file_problems(file: Received) -> Iterator[Problem]:
     if not FILE_NAME.fullmatch(file.name):
         message = f"The file name {file.name[:60]!r} has characters other than letters, digits, '.', '_' and '-'."
         yield Problem(code="file_name", field="file", message=message)
-    if file.too_large:
-        yield Problem(code="file_too_large", field="file", message=f"{file.name} is larger than this server takes.")
-    elif file.size == 0:
+    if file.size == 0:
         yield Problem(code="file_empty", field="file", message=f"{file.name} is empty: send it again.")
+
+
+def _set_problems(files: tuple[Received, ...]) -> Iterator[Problem]:
+    if len(files) > MAX_FILES:
+        message = f"These are {len(files)} files; at most {MAX_FILES} are taken. Save with larger shards."
+        yield Problem(code="too_many_files", field="file", message=message)
+    names = [file.name for file in files]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield Problem(code="file_twice", field="file", message=f"{name[:60]!r} was sent more than once: send it once.")
+    together = sum(file.size for file in files)
+    if len(files) == 1 and files[0].too_large:
+        message = f"{files[0].name} is larger than this server takes."
+        yield Problem(code="file_too_large", field="file", message=message)
+    elif together > settings.MAX_UPLOAD_BYTES or any(file.too_large for file in files):
+        message = f"The files have {together:,} bytes together; this server takes {settings.MAX_UPLOAD_BYTES:,}."
+        yield Problem(code="file_too_large", field="file", message=message)
 
 
 def _checkpoint_problems(new: NewSubmission) -> Iterator[Problem]:
@@ -94,12 +111,14 @@ def _checkpoint_problems(new: NewSubmission) -> Iterator[Problem]:
         yield Problem(code="architecture_missing", field="architecture", message=message)
     else:
         yield from _raised(get_architecture, new.architecture)
-    if len(new.files) > 1:
-        message = "Submit one .safetensors file: merge the shards of a checkpoint into one before."
-        yield Problem(code="one_file", field="file", message=message)
-    for file in new.files:
-        if file.size and not file.too_large:
-            yield from _raised(read_header, file.path)
+    whole = all(file.size and not file.too_large for file in new.files)
+    if whole and 0 < len(new.files) <= MAX_FILES:
+        yield from _raised(_read_headers, new.files)
+
+
+def _read_headers(files: tuple[Received, ...]) -> None:
+    with open_files({file.name: file.path for file in files}) as opened:
+        read_checkpoint(opened)
 
 
 def _prediction_problems(new: NewSubmission) -> Iterator[Problem]:
@@ -123,7 +142,10 @@ def _raised(check: Callable[[Any], object], argument: Any) -> Iterator[Problem]:
 
 
 def digest(files: tuple[Received, ...]) -> str:
-    """The only file's SHA-256; of several, that of their sorted names and digests."""
-    if len(files) == 1:
-        return files[0].sha256
-    return hashlib.sha256(json.dumps(sorted([file.name, file.sha256] for file in files)).encode()).hexdigest()
+    """The only file's SHA-256; of several, that of their sorted names and digests (`set_digest`)."""
+    return set_digest({file.name: file.sha256 for file in files})
+
+
+def main_name(files: tuple[Received, ...]) -> str:
+    """The name by which a submission is opened: the only file's, or that of the index of shards."""
+    return next((file.name for file in files if is_index(file.name)), files[0].name)

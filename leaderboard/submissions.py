@@ -36,7 +36,7 @@ def submit(user: User, new: NewSubmission) -> Submission:
             submission = Submission.objects.create(
                 model=model or _create_model(user, new), owner=user, release=new.release, kind=new.kind,
                 split=new.split, architecture=new.architecture, base=_base(user, new), target=list(new.target),
-                publish=new.publish, idempotency_key=new.idempotency_key or None, file_name=new.files[0].name,
+                publish=new.publish, idempotency_key=new.idempotency_key or None, file_name=intake.main_name(new.files),
                 files=[{"name": file.name, "sha256": blob.sha256, "size": blob.size} for file, blob in stored],
                 file_sha256=intake.digest(new.files), file_size=sum(blob.size for _, blob in stored),
             )  # fmt: skip

@@ -50,11 +50,13 @@ def received_from(path: Path) -> Received:
 class BoundedTemporaryFileUploadHandler(TemporaryFileUploadHandler):
     """Writes to UPLOAD_ROOT and hashes while it receives.
 
-    The received file carries `sha256` (hex) and `too_large`; past MAX_UPLOAD_BYTES nothing more is written, so that an
-    endless upload fills no disk while the submitter still gets a plain answer.
+    The received file carries `sha256` (hex) and `too_large`; past MAX_UPLOAD_BYTES, counted over all
+    files of the request, nothing more is written, so that an endless upload fills no disk while the submitter still
+    gets a plain answer.
     """
 
     file: HashedUpload
+    _before = 0  # bytes of the request's earlier files; one handler serves one request
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super(TemporaryFileUploadHandler, self).new_file(*args, **kwargs)
@@ -62,11 +64,12 @@ class BoundedTemporaryFileUploadHandler(TemporaryFileUploadHandler):
         self._hash = hashlib.sha256()
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
-        if start + len(raw_data) <= settings.MAX_UPLOAD_BYTES:
+        if self._before + start + len(raw_data) <= settings.MAX_UPLOAD_BYTES:
             self._hash.update(raw_data)
             super().receive_data_chunk(raw_data, start)
 
     def file_complete(self, file_size: int) -> Any:
         self.file.sha256 = self._hash.hexdigest()
-        self.file.too_large = file_size > settings.MAX_UPLOAD_BYTES
+        self._before += file_size
+        self.file.too_large = self._before > settings.MAX_UPLOAD_BYTES
         return super().file_complete(file_size)

@@ -25,6 +25,7 @@ from evaluator.release.read import read_info, read_questions
 from evaluator.release.schema import Split
 from evaluator.scoring import score
 from evaluator.scoring.baselines import score_chance
+from evaluator.weights.checkpoint import open_checkpoint
 
 MODELS = Path(__file__).parent
 SPLITS = {Split.DEV: 0.3, Split.TEST: 0.4, Split.SEALED: 0.3}
@@ -68,7 +69,7 @@ def _chance(release: Path, split: Split) -> Column:
 
 def _accuracies(weights: Path, architecture: str, release: Path, split: Split) -> Column:
     settings = RunSettings(protocol=Protocol.CAPTIONS)
-    with weights.open("rb") as file:
+    with open_checkpoint(weights) as file:
         run = answer_split(release, split, file, get_architecture(architecture), settings)
     questions, key = read_questions(release, split), read_key(release / "keys", split)
     scored = score(

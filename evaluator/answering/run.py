@@ -3,7 +3,6 @@
 import json
 import time
 from dataclasses import dataclass, replace
-from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,7 @@ from evaluator.encoders.registry import Architecture
 from evaluator.errors import InputError
 from evaluator.release.read import read_info, read_items, read_questions
 from evaluator.release.schema import Split
-from evaluator.weights.header import read_open_header
-from evaluator.weights.tensors import sha256_of
+from evaluator.weights.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +36,7 @@ class Run:
 def answer_split(
     release: Path,
     split: Split,
-    weights: BufferedReader,
+    weights: Checkpoint,
     architecture: Architecture,
     settings: RunSettings,
     *,
@@ -48,7 +46,7 @@ def answer_split(
 ) -> Run:
     """Answer `split` with the open checkpoint `weights` and record how.
 
-    weights_sha256: refuse a file that is not the one validated. Raises InputError for what the caller must change,
+    weights_sha256: refuse any but the one validated. Raises InputError for what the caller must change,
     EvaluationFailed for a run that broke.
     """
     started = time.monotonic()
@@ -58,21 +56,20 @@ def answer_split(
     asked = ask(items, read_questions(release, split), settings.protocol)
 
     clock.report(Stage.LOAD, 0, 1)
-    digest = sha256_of(weights)
+    digest = weights.sha256()
     if weights_sha256 is not None and digest != weights_sha256:
         message = "The weights differ from the file that was validated; nothing was loaded. Submit them again."
         raise InputError.single("weights_changed", message, field="file")
-    header = read_open_header(weights)
-    keys = match_architecture(header, architecture)
+    keys = match_architecture(weights, architecture)
     device = prepare_device(settings.device)
-    encoder = load_encoder(weights, header, keys, architecture, device=device, precision=settings.precision)
+    encoder = load_encoder(weights, keys, architecture, device=device, precision=settings.precision)
     clock.report(Stage.LOAD, 1, 1)
 
     sizes = settings.sizes or BATCH_SIZES[device.type]
     answered = answer(encoder, release, items, asked, sizes, clock)
     record = {
         **describe_run(info, split, architecture, replace(settings, sizes=sizes), device),
-        "weights": {"sha256": digest, "bytes": header.file_bytes, "tolerated": keys.facts()},
+        "weights": {"sha256": digest, "bytes": weights.file_bytes, "tolerated": keys.facts()},
         "counts": {"images": items.num_rows, "rows": asked.rows.num_rows, "texts": len(asked.texts),
                    "truncated_texts": answered.truncated_texts},
         "seconds": {stage.value: round(took, 3) for stage, took in clock.seconds.items()}

@@ -12,7 +12,7 @@ from evaluator.cli.validate import add_architecture
 from evaluator.encoders.choices import Device, Precision
 from evaluator.encoders.registry import find_architecture
 from evaluator.release.schema import Split
-from evaluator.weights.header import read_header
+from evaluator.weights.checkpoint import open_checkpoint
 
 EXAMPLE = """\
 example:
@@ -28,7 +28,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     parser.add_argument("--release", required=True, type=Path, help="a release folder or an unpacked question pack")
     parser.add_argument("--split", required=True, type=Split, choices=list(Split))
-    parser.add_argument("--weights", required=True, type=Path, metavar="FILE.safetensors")
+    parser.add_argument("--weights", required=True, type=Path, metavar="FILE.safetensors|FILE.index.json",
+                        help="a safetensors file, or the index of shards in the same folder")  # fmt: skip
     add_architecture(parser)
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="gets answers.parquet, run.json …")
     parser.add_argument("--device", type=Device, choices=list(Device), default=Device.AUTO)
@@ -43,11 +44,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> None:
     architecture = find_architecture(args.architecture)
     require_file(args.weights)
-    read_header(args.weights)  # a wrong file is refused before torch is imported
-    from evaluator.answering.run import answer_split, write_run
-
     settings = RunSettings(protocol=args.protocol, device=args.device, precision=args.precision)
-    with ProgressLine() as line, args.weights.open("rb") as weights:
+    with open_checkpoint(args.weights) as weights, ProgressLine() as line:  # wrong files are refused before torch comes
+        from evaluator.answering.run import answer_split, write_run
 
         def show(progress: Progress) -> None:
             line.show(progress.stage.value, progress.done, progress.total)

@@ -6,7 +6,7 @@ from typing import Any
 
 from evaluator.cli.files import require_file
 from evaluator.encoders.registry import Architecture, find_architecture
-from evaluator.weights.header import read_header
+from evaluator.weights.checkpoint import open_checkpoint
 
 EXAMPLE = """\
 example:
@@ -19,7 +19,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "validate", help="check a checkpoint as the server would", epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("weights", metavar="FILE.safetensors", type=Path)
+    parser.add_argument("weights", metavar="FILE.safetensors|FILE.index.json", type=Path)
     add_architecture(parser)
     parser.set_defaults(run=run)
 
@@ -38,13 +38,12 @@ def run(args: argparse.Namespace) -> None:
 
 
 def check_locally(weights: Path, architecture: Architecture) -> dict[str, Any]:
-    """`check_weights` in this process, the header first so that a wrong file is refused before torch is imported."""
+    """`check_weights` in this process, the headers first so that wrong files are refused before torch is imported."""
     require_file(weights)
-    read_header(weights)
-    from evaluator.weights.check import check_weights
+    with open_checkpoint(weights) as checkpoint:
+        from evaluator.weights.check import check_weights
 
-    with weights.open("rb") as file:
-        return check_weights(file, architecture)
+        return check_weights(checkpoint, architecture)
 
 
 def show_facts(facts: dict[str, Any], architecture: Architecture) -> None:

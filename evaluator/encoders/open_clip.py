@@ -10,7 +10,6 @@ import evaluator.encoders.torchvision_ops  # noqa: F401  before anything that im
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
-from io import BufferedReader
 from typing import Any
 
 import open_clip
@@ -22,6 +21,7 @@ from evaluator.encoders.choices import Precision
 from evaluator.encoders.device import computing_in
 from evaluator.encoders.registry import Architecture
 from evaluator.errors import InputError
+from evaluator.weights.checkpoint import Checkpoint
 from evaluator.weights.header import Header
 from evaluator.weights.keys import KeyMatch, match_keys
 from evaluator.weights.tensors import map_tensors
@@ -96,15 +96,14 @@ def expected_tensors(architecture: Architecture) -> Expected:
     return Expected(shapes={name: tuple(tensor.shape) for name, tensor in state.items()}, tied=tied)
 
 
-def match_architecture(header: Header, architecture: Architecture) -> KeyMatch:
-    """Match a file's tensors with an architecture's; InputError lists every difference that is not tolerated."""
+def match_architecture(found: Header | Checkpoint, architecture: Architecture) -> KeyMatch:
+    """Match a checkpoint's tensors with an architecture's; InputError lists every difference that is not tolerated."""
     expected = expected_tensors(architecture)
-    return match_keys(header.shapes, expected.shapes, tied=expected.tied)
+    return match_keys(found.shapes, expected.shapes, tied=expected.tied)
 
 
 def load_encoder(
-    weights: BufferedReader,
-    header: Header,
+    weights: Checkpoint,
     keys: KeyMatch,
     architecture: Architecture,
     *,
@@ -113,7 +112,7 @@ def load_encoder(
 ) -> Encoder:
     """Build the architecture and fill every tensor from `weights` as float32. `keys` comes from match_architecture."""
     model = build_model(architecture)
-    stored = map_tensors(weights, header)
+    stored = map_tensors(weights)
     tensors = {name: stored[source] for name, source in keys.sources.items()}
     state = model.state_dict()
     tensors |= {name: torch.zeros_like(state[name]) for name in keys.zeros}

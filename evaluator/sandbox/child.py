@@ -1,6 +1,6 @@
 """The sandboxed process: reads one job from standard input, does it, sends messages over the pipe named in it.
 
-Runs as `python -I -m evaluator.sandbox.child`. Sees one view of a release and one open file of weights.
+Runs as `python -I -m evaluator.sandbox.child`. Sees one view of a release and the open files of a checkpoint.
 """
 
 import ctypes
@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from io import BufferedReader
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,7 +24,7 @@ from evaluator.encoders.registry import get_architecture
 from evaluator.errors import EvaluationFailed, InputError
 from evaluator.release.schema import Split
 from evaluator.sandbox.frames import Kind, write_frame, write_json
-from evaluator.weights.header import read_open_header
+from evaluator.weights.checkpoint import Checkpoint, read_checkpoint
 
 PR_SET_PDEATHSIG = 1
 PROGRESS_S = 0.2  # between two messages of one stage
@@ -35,8 +35,10 @@ def main() -> int:
     _die_with_parent()
     sys.modules["transformers"] = None  # type: ignore[assignment]  # open_clip does without: no hub code, 0.6 s less
     spec = json.load(sys.stdin)
-    with os.fdopen(spec["results_fd"], "wb") as pipe, os.fdopen(spec["weights_fd"], "rb") as weights:
+    with os.fdopen(spec["results_fd"], "wb") as pipe, ExitStack() as stack:
+        files = {name: stack.enter_context(os.fdopen(fd, "rb")) for name, fd in spec["weights_fds"].items()}
         try:
+            weights = read_checkpoint(files)  # most wrong files are refused before torch is imported
             write_json(pipe, Kind.RESULT, TASKS[spec["task"]](spec, weights, pipe))
         except InputError as error:
             problems = [problem.as_dict() for problem in error.problems]
@@ -58,14 +60,13 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _validate(spec: dict[str, Any], weights: BufferedReader, pipe: BinaryIO) -> dict[str, Any]:
-    read_open_header(weights)  # most wrong files are refused before torch is imported
+def _validate(spec: dict[str, Any], weights: Checkpoint, pipe: BinaryIO) -> dict[str, Any]:
     from evaluator.weights.check import check_weights
 
     return check_weights(weights, get_architecture(spec["architecture"]))
 
 
-def _answer(spec: dict[str, Any], weights: BufferedReader, pipe: BinaryIO) -> dict[str, Any]:
+def _answer(spec: dict[str, Any], weights: Checkpoint, pipe: BinaryIO) -> dict[str, Any]:
     import torch
 
     from evaluator.answering.run import answer_split

@@ -18,9 +18,9 @@ class AnswerJob:
 
     release: Path
     split: Split
-    weights: Path
+    weights: Path  # a safetensors file, or the index beside its shards
     architecture: str  # a registered name
-    weights_sha256: str | None = None  # of the file that was validated
+    weights_sha256: str | None = None  # of what was validated, see `set_digest`
     protocol: Protocol = Protocol.CAPTIONS
     device: Device = Device.AUTO
     precision: Precision = Precision.FP32

@@ -22,6 +22,7 @@ from evaluator.sandbox.jobs import AnswerJob, ChildAnswers
 from evaluator.sandbox.level import SandboxLevel, sandbox_level
 from evaluator.sandbox.limits import Limits
 from evaluator.sandbox.supervise import supervise
+from evaluator.weights.checkpoint import checkpoint_paths, open_files
 
 INNER = (sys.executable, "-I", "-m", "evaluator.sandbox.child")
 RELEASE_INSIDE = "/release"
@@ -33,15 +34,18 @@ SCORE_SLACK = 1e-3  # bf16 cosines of equal vectors may exceed 1
 def validate_in_child(weights: Path, architecture: str, limits: Limits | None = None) -> dict[str, Any]:
     """Check a checkpoint fully in a sandbox; returns the facts of `evaluator.weights.check.check_weights`.
 
+    weights: a safetensors file, or the index beside its shards.
+
     Raises InputError with the submitter's problems, EvaluationFailed when the check itself broke.
     """
     get_architecture(architecture)
-    size = weights.stat().st_size
+    paths = checkpoint_paths(weights)
+    size = _bytes_of(paths)
     if limits is None:
         seconds = 60 + size // (50 * MIB)
         limits = Limits(wall_s=4 * seconds, cpu_s=seconds, memory_bytes=LIBRARIES_BYTES + 3 * size)
     spec = {"task": "validate", "architecture": architecture}
-    frames = _run(spec, weights, release=None, limits=limits, gpu=False, caps=JSON_CAPS)
+    frames = _run(spec, paths, release=None, limits=limits, gpu=False, caps=JSON_CAPS)
     return _result(frames)
 
 
@@ -59,7 +63,8 @@ def answer_in_child(
     items = read_items(job.release, job.split)
     asked = ask(items, read_questions(job.release, job.split), job.protocol)
     gpu = Device(job.device) is not Device.CPU and has_gpu()
-    memory = None if gpu else LIBRARIES_BYTES + 4 * job.weights.stat().st_size + 4096 * MIB
+    paths = checkpoint_paths(job.weights)
+    memory = None if gpu else LIBRARIES_BYTES + 4 * _bytes_of(paths) + 4096 * MIB
     spec = {
         "task": "answer", "architecture": job.architecture, "split": job.split, "protocol": job.protocol,
         "device": job.device, "precision": job.precision, "weights_sha256": job.weights_sha256,
@@ -70,7 +75,7 @@ def answer_in_child(
         Kind.EMBEDDINGS: items.num_rows * MAX_DIMENSIONS * 4,
     }
     frames = _run(
-        spec, job.weights, release=job.release, limits=Limits(wall_s=job.timeout_s, memory_bytes=memory), gpu=gpu,
+        spec, paths, release=job.release, limits=Limits(wall_s=job.timeout_s, memory_bytes=memory), gpu=gpu,
         caps=caps, on_progress=on_progress, should_stop=should_stop,
     )  # fmt: skip
     record = _result(frames)
@@ -92,7 +97,7 @@ def exposed(release: Path | None, *, gpu: bool) -> Exposure:
 
 def _run(
     spec: dict[str, Any],
-    weights: Path,
+    weights: Mapping[str, Path],
     *,
     release: Path | None,
     limits: Limits,
@@ -109,12 +114,16 @@ def _run(
     else:
         argv = unsandboxed(INNER, limits)
         spec["release"] = str(release.absolute()) if release is not None else None
-    with weights.open("rb") as file:
-        spec["weights_fd"] = file.fileno()
+    with open_files(weights) as files:
+        fds = {name: file.fileno() for name, file in files.items()}
         return supervise(
-            argv, spec, pass_fds=[file.fileno()], caps=caps, wall_s=limits.wall_s, on_progress=on_progress,
-            should_stop=should_stop,
+            argv, {**spec, "weights_fds": fds}, pass_fds=list(fds.values()), caps=caps, wall_s=limits.wall_s,
+            on_progress=on_progress, should_stop=should_stop,
         )  # fmt: skip
+
+
+def _bytes_of(paths: Mapping[str, Path]) -> int:
+    return sum(path.stat().st_size for path in paths.values())
 
 
 def _result(frames: FrameReader) -> dict[str, Any]:

@@ -1,11 +1,10 @@
-"""The full check of a checkpoint: header, names, shapes, every value. In: an open file; out: its facts.
+"""The full check of a checkpoint: header, names, shapes, every value. In: a Checkpoint; out: its facts.
 
 Imports torch and reads strangers' tensors, so on a server it runs only inside the sandbox.
 """
 
 import hashlib
 from collections import Counter
-from io import BufferedReader
 from math import prod
 from typing import Any
 
@@ -14,42 +13,41 @@ import torch
 from evaluator.encoders.open_clip import match_architecture
 from evaluator.encoders.registry import Architecture
 from evaluator.errors import InputError
-from evaluator.weights.header import EXAMPLES, MAX_FILE_BYTES, Header, read_open_header
+from evaluator.weights.checkpoint import Checkpoint
+from evaluator.weights.header import EXAMPLES
 from evaluator.weights.keys import KeyMatch
-from evaluator.weights.tensors import map_tensors, sha256_of
+from evaluator.weights.tensors import map_tensors
 
 
-def check_weights(
-    file: BufferedReader, architecture: Architecture, *, max_file_bytes: int = MAX_FILE_BYTES
-) -> dict[str, Any]:
+def check_weights(weights: Checkpoint, architecture: Architecture) -> dict[str, Any]:
     """Check everything that can be known of a checkpoint without data, and return what is worth keeping.
 
     Facts (JSON): architecture, activation, preprocessing, file_bytes, sha256, tensors, parameters, dtypes (tensors per
     dtype), tolerated (key differences, `KeyMatch.facts`), tensor_hashes (name → sha256 of its bytes), canonical_hash
     (the same for renamed copies in another precision). Raises InputError with every problem of the first failing stage.
     """
-    header = read_open_header(file, max_file_bytes=max_file_bytes)
-    keys = match_architecture(header, architecture)
-    hashes, canonical = _read_values(file, header, keys)
+    keys = match_architecture(weights, architecture)
+    hashes, canonical = _read_values(weights, keys)
+    tensors = weights.tensors
     return {
         "architecture": architecture.name,
         "activation": architecture.activation,
         "preprocessing": str(architecture.preprocessing),
-        "file_bytes": header.file_bytes,
-        "sha256": sha256_of(file),
-        "tensors": len(header.tensors),
-        "parameters": sum(prod(tensor.shape) for tensor in header.tensors.values() if tensor.dtype != "I64"),
-        "dtypes": dict(sorted(Counter(tensor.dtype for tensor in header.tensors.values()).items())),
+        "file_bytes": weights.file_bytes,
+        "sha256": weights.sha256(),
+        "tensors": len(tensors),
+        "parameters": sum(prod(tensor.shape) for tensor in tensors.values() if tensor.dtype != "I64"),
+        "dtypes": dict(sorted(Counter(tensor.dtype for tensor in tensors.values()).items())),
         "tolerated": keys.facts(),
         "tensor_hashes": hashes,
         "canonical_hash": canonical,
     }
 
 
-def _read_values(file: BufferedReader, header: Header, keys: KeyMatch) -> tuple[dict[str, str], str]:
+def _read_values(weights: Checkpoint, keys: KeyMatch) -> tuple[dict[str, str], str]:
     """Hash every tensor and refuse NaN and infinite values; the canonical hash covers the architecture's tensors."""
     hashes, canonical, not_finite = {}, {}, []
-    for name, tensor in map_tensors(file, header).items():
+    for name, tensor in map_tensors(weights).items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             not_finite.append(name)
         hashes[name] = _sha256(tensor)

@@ -154,6 +154,14 @@ class EventSerializer(serializers.Serializer):
     split = serializers.CharField(allow_blank=True)
 
 
+class FileSerializer(serializers.Serializer):
+    """One file of several."""
+
+    name = serializers.CharField()
+    sha256 = serializers.CharField()
+    size = serializers.IntegerField()
+
+
 class SubmissionSerializer(serializers.Serializer):
     """All that the asker may read of a submission. `problems` is there for the owner of a rejected one."""
 
@@ -163,7 +171,8 @@ class SubmissionSerializer(serializers.Serializer):
     model = serializers.CharField()
     release = serializers.CharField()
     kind = serializers.ChoiceField(choices=SubmissionKind.choices)
-    sha256 = serializers.CharField(allow_blank=True)
+    sha256 = serializers.CharField(allow_blank=True, help_text="of shards: of the sorted lines 'name sha256'")
+    files = FileSerializer(many=True, required=False, help_text="the owner's: shards and their index")
     created_at = serializers.DateTimeField()
     facts = serializers.DictField()
     evaluations = EvaluationSerializer(many=True)

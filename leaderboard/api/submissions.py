@@ -160,6 +160,8 @@ def _detail(found: detail.Detail) -> dict[str, Any]:
             for event in found.events
         ],
     }  # fmt: skip
+    if found.inspects and len(submission.files) > 1:
+        answer["files"] = submission.files
     if found.inspects and submission.problem_counts:
         answer |= {"problems": submission.problems, "problem_counts": submission.problem_counts}
     return answer

@@ -37,7 +37,7 @@ def validate(claim: Claim, should_stop: Callable[[], bool]) -> None:
 
 
 def _check_checkpoint(submission: Submission) -> tuple[dict[str, Any], list[Evaluation]]:
-    with storage.local_files(submission) as weights:
+    with storage.local_files(submission) as weights:  # the only file, or the index beside its shards
         facts = validate_in_child(weights, submission.architecture)
     return facts, [Evaluation(submission=submission, split=split) for split in submission.release.info["splits"]]
 

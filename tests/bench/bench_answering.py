@@ -26,7 +26,7 @@ from evaluator.encoders.registry import get_architecture
 from evaluator.release.importer import import_hub
 from evaluator.release.read import read_items, read_questions
 from evaluator.release.schema import Split
-from evaluator.weights.header import read_header
+from evaluator.weights.checkpoint import open_checkpoint
 from tests.builders.weights import TINY, tiny_state, write_state
 from tests.evaluator.answering import slow_loop
 
@@ -77,10 +77,11 @@ def prepare(folder: Path) -> Setting:
 
 def fast(setting: Setting) -> tuple[Answered, float]:
     """The evaluator's answers and the seconds they took, with a warm model."""
-    header, architecture, device = read_header(setting.weights), get_architecture(TINY), prepare_device(Device.CPU)
-    keys = match_architecture(header, architecture)
-    with setting.weights.open("rb") as file:
-        encoder = load_encoder(file, header, keys, architecture, device=device, precision=Precision.FP32)
+    architecture, device = get_architecture(TINY), prepare_device(Device.CPU)
+    with open_checkpoint(setting.weights) as file:
+        encoder = load_encoder(
+            file, match_architecture(file, architecture), architecture, device=device, precision=Precision.FP32
+        )
     encoder.encode_images([torch.zeros(3, architecture.image_px, architecture.image_px)])
     items = read_items(setting.release, Split.TEST)
     started = time.perf_counter()

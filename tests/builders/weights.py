@@ -36,6 +36,19 @@ def tiny_state(seed: int = 0) -> dict[str, Any]:
     return build_model(get_architecture(TINY)).state_dict()
 
 
+def write_shards(state: dict[str, Any], folder: Path, n_shards: int = 3) -> Path:
+    """Write tensors as shards with their index, as Hugging Face names them; returns the index's path."""
+    weight_map = {}
+    for number in range(n_shards):
+        part = {name: state[name] for name in sorted(state)[number::n_shards]}
+        shard = write_state(part, folder / f"model-{number + 1:05}-of-{n_shards:05}.safetensors")
+        weight_map |= dict.fromkeys(part, shard.name)
+    index = {"metadata": {"total_size": sum(t.numel() * t.element_size() for t in state.values())}}
+    path = folder / "model.safetensors.index.json"
+    path.write_text(json.dumps(index | {"weight_map": weight_map}, indent=2))
+    return path
+
+
 def write_state(state: dict[str, Any], path: Path) -> Path:
     """Write tensors with the safetensors library; returns the path."""
     from safetensors.torch import save_file

@@ -1,12 +1,16 @@
 """The path of a submission through the workers, in one process: from file to number, and every way it can end."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
+from django.test import Client
 from django.test.utils import override_settings
+from knox.models import AuthToken
 
 from evaluator.answers import read_answers
 from evaluator.release.importer import import_hub
@@ -26,7 +30,7 @@ from leaderboard.workers import run
 from leaderboard.workers.drain import drain
 from tests.builders.leaderboard import make_evaluation, make_submission, make_user
 from tests.builders.system import import_tiny_release, tiny_hub, tiny_weights
-from tests.builders.weights import TINY
+from tests.builders.weights import TINY, tiny_state, write_shards
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -100,6 +104,24 @@ def test_checkpoint_goes_from_file_to_published_number(release, owner, settings,
         assert found == pytest.approx(share_right(release, chosen, variant), abs=1e-6)
     assert Entry.objects.get(submission=submission, split="test").report == report
     assert submissions.combined_state(submission) == "scored"
+
+
+def test_shards_sent_by_api_answer_as_the_one_file_does(release, owner, tmp_path):
+    write_shards(tiny_state(0), tmp_path)
+    _, token = AuthToken.objects.create(owner, expiry=timedelta(days=1))
+    files = [SimpleUploadedFile(path.name, path.read_bytes()) for path in tmp_path.glob("model*")]
+    fields = {"kind": "checkpoint", "release": release.slug, "model": "shards", "architecture": TINY, "file": files}
+    sent = Client().post("/api/v1/submissions/", fields, headers={"authorization": f"Token {token}"})
+    assert sent.status_code == 201, sent.content
+    whole = submit(owner, release, tiny_weights(), kind=SubmissionKind.CHECKPOINT, architecture=TINY, split="")
+    assert drain(Queue.VALIDATE) == 2
+    sharded = Submission.objects.get(pk=sent.json()["id"])
+    assert sharded.state == SubmissionState.ACCEPTED, sharded.problems
+    assert sharded.facts["sha256"] == sharded.file_sha256 != whole.file_sha256
+    assert drain(Queue.EVALUATE) == 4
+    for split in ("dev", "test"):
+        digests = {each.evaluations.get(split=split).answers_sha256 for each in (whole, sharded)}
+        assert len(digests) == 1 and "" not in digests
 
 
 def test_prediction_file_is_scored_by_the_same_scorer(release, owner, tmp_path):

@@ -12,7 +12,7 @@ import torch
 
 from evaluator.answers import read_answers
 from evaluator.cli import main
-from tests.builders.weights import TINY, tiny_state
+from tests.builders.weights import TINY, tiny_state, write_shards
 
 WITHOUT_DJANGO = f"""
 import sys
@@ -51,6 +51,22 @@ def test_answer_from_a_config_file_is_the_same(small_release: Path, tiny_weights
     command[command.index(TINY)] = str(OWN_CONFIGS / f"{TINY}.json")
     assert main(command) == 0
     assert (tmp_path / "a/answers.parquet").read_bytes() == (tmp_path / "b/answers.parquet").read_bytes()
+
+
+def test_shards_answer_as_the_one_file_does(
+    small_release: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = {name: tensor.half() for name, tensor in tiny_state(seed=1).items()}
+    index = write_shards(state, tmp_path)
+    assert main(answer(small_release, tiny_weights, tmp_path / "a")) == 0
+    assert main(answer(small_release, index, tmp_path / "b")) == 0
+    for name in ("answers.parquet", "embeddings.npz"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert main(["validate", str(index), "--architecture", TINY]) == 0
+    assert "valid: 98 tensors" in capsys.readouterr().out
+    (tmp_path / "model-00002-of-00003.safetensors").unlink()
+    assert main(["validate", str(index), "--architecture", TINY]) == 2
+    assert "missing_shard" in capsys.readouterr().err
 
 
 def test_convert_then_validate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

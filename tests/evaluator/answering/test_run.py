@@ -23,7 +23,7 @@ from evaluator.encoders.registry import get_architecture
 from evaluator.errors import EvaluationFailed, InputError
 from evaluator.release.read import read_items, read_questions
 from evaluator.release.schema import QUESTIONS, Split
-from evaluator.weights.header import read_header
+from evaluator.weights.checkpoint import open_checkpoint
 from tests.builders.weights import TINY, tiny_state, write_state
 from tests.evaluator.answering import slow_loop
 
@@ -31,16 +31,16 @@ ON_CPU = RunSettings(device=Device.CPU)
 
 
 def run(release: Path, weights: Path, settings: RunSettings = ON_CPU, split: Split = Split.TEST, **options) -> Run:  # type: ignore[no-untyped-def]
-    with weights.open("rb") as file:
+    with open_checkpoint(weights) as file:
         return answer_split(release, split, file, get_architecture(TINY), settings, **options)
 
 
 @pytest.fixture(scope="module")
 def encoder(tiny_weights: Path) -> Encoder:
-    header, architecture = read_header(tiny_weights), get_architecture(TINY)
-    with tiny_weights.open("rb") as file:
+    architecture = get_architecture(TINY)
+    with open_checkpoint(tiny_weights) as file:
         return load_encoder(
-            file, header, match_architecture(header, architecture), architecture, device=torch.device("cpu"),
+            file, match_architecture(file, architecture), architecture, device=torch.device("cpu"),
             precision=Precision.FP32,
         )  # fmt: skip
 

@@ -26,7 +26,7 @@ from evaluator.encoders.registry import (
     read_preprocessing,
 )  # fmt: skip
 from evaluator.errors import InputError
-from evaluator.weights.header import read_header
+from evaluator.weights.checkpoint import open_checkpoint
 from tests.builders.weights import TINY, tiny_state, write_state
 
 
@@ -124,10 +124,9 @@ def test_own_load_equals_open_clips_on_every_tensor(tmp_path: Path) -> None:
 
 def test_preprocessing_equals_open_clips_evaluation_transform(tmp_path: Path) -> None:
     weights, architecture = write_state(tiny_state(), tmp_path / "a.safetensors"), get_architecture(TINY)
-    header = read_header(weights)
-    with weights.open("rb") as file:
+    with open_checkpoint(weights) as file:
         encoder = load_encoder(
-            file, header, match_architecture(header, architecture), architecture, device=torch.device("cpu"),
+            file, match_architecture(file, architecture), architecture, device=torch.device("cpu"),
             precision=Precision.FP32,
         )  # fmt: skip
     open_clip.add_model_config(OWN_CONFIGS / f"{TINY}.json")

@@ -25,7 +25,8 @@ from evaluator.errors import EvaluationFailed, InputError
 from evaluator.release.schema import Split
 from evaluator.sandbox import AnswerJob, SandboxLevel, answer_in_child, parent, supervise, validate_in_child
 from evaluator.sandbox.frames import HEAD, JSON_CAPS, BrokenFrames, FrameReader, Kind
-from tests.builders.weights import TINY, tiny_state, write_state
+from evaluator.weights.checkpoint import open_checkpoint
+from tests.builders.weights import TINY, tiny_state, write_shards, write_state
 from tests.evaluator.weights.hostile import torch_file
 
 
@@ -43,13 +44,25 @@ def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Sa
 def test_child_answers_as_this_process_does(job: AnswerJob, level: SandboxLevel) -> None:
     seen: list[dict[str, Any]] = []
     found = answer_in_child(replace(job, weights_sha256=sha256(job.weights.read_bytes()).hexdigest()), seen.append)
-    with job.weights.open("rb") as weights:
+    with open_checkpoint(job.weights) as weights:
         here = answer_split(job.release, job.split, weights, get_architecture(TINY), RunSettings(device=Device.CPU))
     assert found.answers.drop(["scores"]).equals(here.answers.drop(["scores"]))
     assert abs(found.embeddings["embedding"] - here.embeddings["embedding"]).max() < 1e-5
     assert found.embeddings["image_id"].tolist() == here.embeddings["image_id"].tolist()
     assert found.run["sandbox"] == level.value and found.run["weights"] == here.record["weights"]
     assert {progress["stage"] for progress in seen} == {"load weights", "embed texts", "embed images", "choose answers"}
+
+
+def test_child_answers_the_same_from_shards(job: AnswerJob, level: SandboxLevel, tmp_path: Path) -> None:
+    shards = write_shards(tiny_state(seed=2), tmp_path)
+    whole, found = answer_in_child(job), answer_in_child(replace(job, weights=shards))
+    assert found.answers.equals(whole.answers)
+    assert found.embeddings["embedding"].tobytes() == whole.embeddings["embedding"].tobytes()
+    facts = [validate_in_child(path, TINY) for path in (job.weights, shards)]
+    assert facts[0]["canonical_hash"] == facts[1]["canonical_hash"] and facts[0]["sha256"] != facts[1]["sha256"]
+    assert found.run["weights"]["sha256"] == facts[1]["sha256"]
+    with pytest.raises(InputError, match="weights_changed"):
+        answer_in_child(replace(job, weights=shards, weights_sha256=facts[0]["sha256"]))
 
 
 def test_child_validates(tiny_weights: Path) -> None:
@@ -190,7 +203,7 @@ def test_answers_to_other_questions_are_not_taken(job: AnswerJob, change: str) -
     asked = parent.ask(
         parent.read_items(job.release, Split.TEST), parent.read_questions(job.release, Split.TEST), job.protocol
     )
-    with job.weights.open("rb") as weights:
+    with open_checkpoint(job.weights) as weights:
         good = answer_split(
             job.release, job.split, weights, get_architecture(TINY), RunSettings(device=Device.CPU)
         ).answers

@@ -10,6 +10,7 @@ import torch
 from evaluator.encoders.registry import get_architecture
 from evaluator.errors import InputError
 from evaluator.weights.check import check_weights
+from evaluator.weights.checkpoint import open_checkpoint
 from evaluator.weights.convert import convert_checkpoint
 from tests.builders.weights import TINY, tiny_state, write_state
 from tests.evaluator.weights.hostile import Canary
@@ -21,7 +22,7 @@ def state() -> dict[str, torch.Tensor]:
 
 
 def check(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
+    with open_checkpoint(path) as file:
         return check_weights(file, get_architecture(TINY))
 
 
@@ -77,7 +78,7 @@ def test_missing_extra_and_misshaped_tensors_are_listed_together(
 
 def test_checkpoint_of_another_architecture_is_refused(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
     path = write_state(state, tmp_path / "a.safetensors")
-    with path.open("rb") as file, pytest.raises(InputError) as refused:
+    with open_checkpoint(path) as file, pytest.raises(InputError) as refused:
         check_weights(file, get_architecture("ViT-B-32"))
     assert {"missing_keys", "misshaped_keys"} <= set(refused.value.counts)
 

@@ -1,5 +1,6 @@
 """Submitting and reading over the API: one error shape, nothing twice, nothing that is another's."""
 
+import hashlib
 import json
 from datetime import timedelta
 
@@ -12,7 +13,7 @@ from knox.models import AuthToken
 from leaderboard.models import Submission
 from tests.builders.leaderboard import make_evaluation, make_model, make_release, make_submission, make_user
 from tests.builders.system import tiny_weights
-from tests.builders.weights import TINY
+from tests.builders.weights import TINY, tiny_state, write_shards
 
 pytestmark = pytest.mark.django_db
 ADDRESS = "/api/v1/submissions/"
@@ -69,6 +70,55 @@ def test_the_same_idempotency_key_makes_one_submission(client, release):
     body = refusal(client.post(ADDRESS, checkpoint(model="other"), headers=headers), 400)
     assert body["code"] == "idempotency_key_reused" and body["errors"][0]["field"] == "Idempotency-Key"
     refusal(client.post(ADDRESS, checkpoint(), headers={"idempotency-key": "k" * 121}), 400)
+
+
+@pytest.fixture
+def shards(tmp_path):
+    """Name → content of three shards and their index."""
+    write_shards(tiny_state(), tmp_path)
+    return {path.name: path.read_bytes() for path in tmp_path.glob("model*")}
+
+
+def uploads(files):
+    return {"file": [SimpleUploadedFile(name, content) for name, content in files.items()]}
+
+
+def test_shards_and_their_index_are_one_submission(client, release, shards):
+    headers = {"idempotency-key": "run-8"}
+    answers = [client.post(ADDRESS, checkpoint(**uploads(shards)), headers=headers) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 201], answers[0].content
+    submission = Submission.objects.get()
+    assert submission.file_name == "model.safetensors.index.json"
+    assert submission.file_size == sum(map(len, shards.values()))
+    read = client.get(answers[0]["Location"]).json()
+    assert {file["name"]: file["size"] for file in read["files"]} == {name: len(shards[name]) for name in shards}
+    lines = [f"{name} {hashlib.sha256(shards[name]).hexdigest()}\n" for name in sorted(shards)]
+    assert read["sha256"] == hashlib.sha256("".join(lines).encode()).hexdigest()
+    other = shards | {"model.safetensors.index.json": shards["model.safetensors.index.json"] + b"\n"}
+    body = refusal(client.post(ADDRESS, checkpoint(**uploads(other)), headers=headers), 400)
+    assert body["code"] == "idempotency_key_reused"
+
+
+def test_wrong_sets_are_refused(client, release, shards, settings):
+    def codes(files):
+        body = refusal(client.post(ADDRESS, checkpoint(**uploads(files))), 400)
+        return {error["code"] for error in body["errors"]}
+
+    def without(name):
+        return {each: content for each, content in shards.items() if each != name}
+
+    assert codes(without("model-00002-of-00003.safetensors")) == {"missing_shard"}
+    assert codes(without("model.safetensors.index.json")) == {"index_missing"}
+    assert codes({"model.safetensors.index.json": b"{}"}) == {"index_keys"}
+    assert codes(shards | {"config.json": b"{}"}) == {"file_kind"}
+    assert "too_many_files" in codes({f"{n}.safetensors": b"x" for n in range(65)})
+    twice = [SimpleUploadedFile("mine.safetensors", tiny_weights().read_bytes()) for _ in range(2)]
+    body = refusal(client.post(ADDRESS, checkpoint(file=twice)), 400)
+    assert "file_twice" in {error["code"] for error in body["errors"]}
+    settings.MAX_UPLOAD_BYTES = sum(map(len, shards.values())) - 1  # each alone would do
+    body = refusal(client.post(ADDRESS, checkpoint(**uploads(shards))), 413)
+    assert [error["code"] for error in body["errors"]] == ["file_too_large"]
+    assert not Submission.objects.exists()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from leaderboard.models import Submission
 from leaderboard.states import EvaluationState, SubmissionState
 from tests.builders.leaderboard import make_evaluation, make_model, make_release, make_submission, make_user
 from tests.builders.system import tiny_weights
-from tests.builders.weights import TINY
+from tests.builders.weights import TINY, tiny_state, write_shards
 
 pytestmark = pytest.mark.django_db
 
@@ -44,6 +44,21 @@ def test_a_checkpoint_goes_in_by_the_form(client, release):
     assert answer.status_code == 302 and answer["Location"] == f"/submissions/{submission.pk}/"
     assert (submission.kind, submission.state, submission.publish) == ("checkpoint", "uploaded", False)
     assert "waiting to be checked" in client.get(answer["Location"]).content.decode()
+
+
+def test_shards_go_in_by_the_form(client, release, tmp_path):
+    assert 'type="file" name="file" multiple' in client.get("/submit/").content.decode()
+    write_shards(tiny_state(), tmp_path)
+    files = [SimpleUploadedFile(path.name, path.read_bytes()) for path in sorted(tmp_path.glob("model*"))]
+    assert "shards that the index names are missing" in client.post(
+        "/submit/", checkpoint(file=[files[0], files[-1]])
+    ).content.decode().replace("\n", " ")
+    for file in files:
+        file.seek(0)
+    answer = client.post("/submit/", checkpoint(file=files))
+    assert answer.status_code == 302
+    page = client.get(answer["Location"]).content.decode()
+    assert "model.safetensors.index.json" in page and "4 files" in page
 
 
 @pytest.mark.parametrize(
