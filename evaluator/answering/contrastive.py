@@ -37,19 +37,27 @@ def answer(
 
     Raises EvaluationFailed: `non_finite_output` when an embedding is NaN or infinite, `unreadable_image`.
     """
-    texts = _embed_texts(encoder, asked.texts, sizes.texts, clock)
+    lengths = np.array([encoder.n_tokens(text) for text in asked.texts])
+    texts = embed_texts(encoder, asked.texts, lengths, sizes.texts, clock)
     images = _embed_images(encoder, folder, items["file"].to_pylist(), sizes.images, clock)
     clock.report(Stage.CHOOSE, 0, asked.rows.num_rows)
     scores = cosines(images, texts, asked.image_of, asked.text_of, asked.offsets)
-    truncated = np.array([encoder.is_truncated(text) for text in asked.texts])
+    truncated = lengths > encoder.context_length
     answers = _answers_table(asked, scores, truncated)
     clock.report(Stage.CHOOSE, asked.rows.num_rows, asked.rows.num_rows)
     return Answered(answers=answers, embeddings=images, truncated_texts=int(truncated.sum()))
 
 
-def _embed_texts(encoder: Encoder, texts: list[str], batch_size: int, clock: StageClock) -> np.ndarray:
-    batches = (texts[start : start + batch_size] for start in range(0, len(texts), batch_size))
-    return _collect((encoder.encode_texts(batch) for batch in batches), Stage.TEXTS, len(texts), clock)
+def embed_texts(
+    encoder: Encoder, texts: list[str], lengths: np.ndarray, batch_size: int, clock: StageClock
+) -> np.ndarray:
+    """Texts of like length go together, so that a batch is padded no further than it must be."""
+    order = np.argsort(lengths, kind="stable")
+    batches = ([texts[i] for i in order[start : start + batch_size]] for start in range(0, len(texts), batch_size))
+    embedded = _collect((encoder.encode_texts(batch) for batch in batches), Stage.TEXTS, len(texts), clock)
+    in_place = np.empty_like(embedded)
+    in_place[order] = embedded
+    return in_place
 
 
 def _embed_images(encoder: Encoder, folder: Path, files: list[str], batch_size: int, clock: StageClock) -> np.ndarray:

@@ -20,6 +20,7 @@ from PIL import Image
 from evaluator.encoders.choices import Precision
 from evaluator.encoders.device import computing_in
 from evaluator.encoders.registry import Architecture
+from evaluator.encoders.trimming import encode_text
 from evaluator.errors import InputError
 from evaluator.weights.checkpoint import Checkpoint
 from evaluator.weights.header import Header
@@ -57,12 +58,16 @@ class Encoder:
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Embed one batch of texts; what exceeds the context is cut off by the tokenizer."""
         with torch.inference_mode(), computing_in(self.precision, self.device):
-            embedded = self.model.encode_text(self.tokenizer(list(texts)).to(self.device))
+            embedded = encode_text(self.model, self.tokenizer(list(texts)).to(self.device))
         return _normalised(embedded)
 
-    def is_truncated(self, text: str) -> bool:
-        """Whether the tokenizer cuts off a part of `text`; the start and end tokens take two places."""
-        return len(self.tokenizer.encode(text)) + 2 > self.tokenizer.context_length
+    @property
+    def context_length(self) -> int:
+        return int(self.tokenizer.context_length)
+
+    def n_tokens(self, text: str) -> int:
+        """How long `text` is, start and end tokens included; what exceeds the context is cut off."""
+        return len(self.tokenizer.encode(text)) + 2
 
 
 def _normalised(embedded: torch.Tensor) -> torch.Tensor:
