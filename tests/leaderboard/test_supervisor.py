@@ -18,7 +18,8 @@ NO_WORKERS = ("--validate", "0", "--evaluate", "0", "--score", "0")
 @pytest.fixture
 def supervisor(live_environment):
     """`manage.py work` with the reconciler as its only charge: it needs no model and starts fast."""
-    command = [sys.executable, "-m", "django", "work", *NO_WORKERS]
+    # Run under nohup, the tests would hand on an ignored SIGHUP.
+    command = ["env", "--default-signal=HUP", sys.executable, "-m", "django", "work", *NO_WORKERS]
     process = subprocess.Popen(command, cwd=settings.BASE_DIR, env=live_environment)
     yield psutil.Process(process.pid)
     if process.poll() is None:
