@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from django.db import transaction
 
-from evaluator.answering.images import read_image
 from evaluator.answers import Protocol, write_answers
+from evaluator.pixels.read import read_image
 from evaluator.release.key import read_key
 from evaluator.release.read import item_ids, read_items, read_questions
 from evaluator.release.schema import Split

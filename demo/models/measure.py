@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from demo.generate.__main__ import generate
 from demo.generate.catalogue import DATASETS, ELECTRON
 from demo.generate.plan import source_rules
-from evaluator.answering.run import answer_split
+from evaluator.answering.run import answer_release
 from evaluator.answering.settings import RunSettings
 from evaluator.answers import Protocol
 from evaluator.encoders.registry import get_architecture
@@ -70,7 +70,7 @@ def _chance(release: Path, split: Split) -> Column:
 def _accuracies(weights: Path, architecture: str, release: Path, split: Split) -> Column:
     settings = RunSettings(protocol=Protocol.CAPTIONS)
     with open_checkpoint(weights) as file:
-        run = answer_split(release, split, file, get_architecture(architecture), settings)
+        run = answer_release(release, split, file, get_architecture(architecture), settings)
     questions, key = read_questions(release, split), read_key(release / "keys", split)
     scored = score(
         read_info(release), split, questions, key, run.answers, protocol=settings.protocol, key_revision=1

@@ -1,83 +1,93 @@
-"""Answers of a contrastive model. In: an Encoder, items and questions; out: answers and image embeddings.
+"""Answers of a contrastive model. In: an Encoder, material and questions; out: answers and image embeddings.
 
-Every image is decoded and embedded once, every distinct text once; the option with the highest cosine is chosen.
+Every image is embedded once, every distinct text once; the option with the highest cosine is chosen.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 
+from evaluator.answering.answered import Answered
 from evaluator.answering.choose import choose, cosines
-from evaluator.answering.images import load_batches
+from evaluator.answering.halving import Halving
+from evaluator.answering.parts import Part, Resume
 from evaluator.answering.progress import Stage, StageClock
 from evaluator.answering.questions import Asked
 from evaluator.answering.settings import BatchSizes
 from evaluator.answers import ANSWERS, ROW_ID
-from evaluator.encoders.open_clip import Encoder
+from evaluator.encoders.encoder import Encoder
 from evaluator.errors import EvaluationFailed
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answered:
-    """answers: ANSWERS, one row per row asked. embeddings (items, d): unit-length float32, in items order."""
-
-    answers: pa.Table
-    embeddings: np.ndarray
-    truncated_texts: int
-
-
 def answer(
-    encoder: Encoder, folder: Path, items: pa.Table, asked: Asked, sizes: BatchSizes, clock: StageClock
+    encoder: Encoder, crops: NDArray[np.uint8], asked: Asked, sizes: BatchSizes, clock: StageClock, resume: Resume
 ) -> Answered:
-    """Answer every row of `asked` on the images of `items` under `folder`.
+    """Answer every row of `asked` on the images `crops` (items, h, w, 3).
 
-    Raises EvaluationFailed: `non_finite_output` when an embedding is NaN or infinite, `unreadable_image`.
+    Raises EvaluationFailed `non_finite_output` when an embedding is NaN or infinite.
     """
     lengths = np.array([encoder.n_tokens(text) for text in asked.texts])
     texts = embed_texts(encoder, asked.texts, lengths, sizes.texts, clock)
-    images = _embed_images(encoder, folder, items["file"].to_pylist(), sizes.images, clock)
+    batches = Halving(sizes.images)
+    images = embed_images(encoder, crops, batches, clock, resume)
     clock.report(Stage.CHOOSE, 0, asked.rows.num_rows)
     scores = cosines(images, texts, asked.image_of, asked.text_of, asked.offsets)
     truncated = lengths > encoder.context_length
     answers = _answers_table(asked, scores, truncated)
     clock.report(Stage.CHOOSE, asked.rows.num_rows, asked.rows.num_rows)
-    return Answered(answers=answers, embeddings=images, truncated_texts=int(truncated.sum()))
+    counts = {"texts": len(asked.texts), "truncated_texts": int(truncated.sum()), "image_batch": batches.size}
+    return Answered(answers=answers, embeddings=images, counts=counts)
 
 
 def embed_texts(
     encoder: Encoder, texts: list[str], lengths: np.ndarray, batch_size: int, clock: StageClock
 ) -> np.ndarray:
-    """Texts of like length go together, so that a batch is padded no further than it must be."""
+    """(texts, d). Texts of like length go together, so that a batch is padded no further than it must be."""
     order = np.argsort(lengths, kind="stable")
-    batches = ([texts[i] for i in order[start : start + batch_size]] for start in range(0, len(texts), batch_size))
-    embedded = _collect((encoder.encode_texts(batch) for batch in batches), Stage.TEXTS, len(texts), clock)
+
+    def some(start: int, stop: int) -> torch.Tensor:
+        return encoder.encode_texts([texts[i] for i in order[start:stop]])
+
+    found = [
+        part for _, _, part in _finite(Halving(batch_size).run(0, len(texts), some), Stage.TEXTS, len(texts), clock)
+    ]
+    embedded = np.concatenate(found)
     in_place = np.empty_like(embedded)
     in_place[order] = embedded
     return in_place
 
 
-def _embed_images(encoder: Encoder, folder: Path, files: list[str], batch_size: int, clock: StageClock) -> np.ndarray:
-    batches = load_batches(folder, files, encoder.preprocess, batch_size)
-    return _collect((encoder.encode_images(batch) for batch in batches), Stage.IMAGES, len(files), clock)
+def embed_images(
+    encoder: Encoder, crops: NDArray[np.uint8], batches: Halving, clock: StageClock, resume: Resume
+) -> np.ndarray:
+    """(items, d). What `resume` holds is taken as it is; each new batch is a part."""
+    total, found = len(crops), [_from_part(part) for part in resume.done]
+    computed = batches.run(resume.start, total, lambda start, stop: encoder.encode_images(crops[start:stop]))
+    for start, stop, embedded in _finite(computed, Stage.IMAGES, total, clock, first=resume.start):
+        resume.on_part(Part(start=start, stop=stop, content=embedded.tobytes()))
+        found.append(embedded)
+    return np.concatenate(found)
 
 
-def _collect(batches: Iterable[torch.Tensor], stage: Stage, total: int, clock: StageClock) -> np.ndarray:
-    clock.report(stage, 0, total)
-    parts: list[np.ndarray] = []
-    done = 0
-    for embedded in batches:
+def _from_part(part: Part) -> np.ndarray:
+    return np.frombuffer(part.content, np.float32).reshape(part.stop - part.start, -1)
+
+
+def _finite(
+    batches: Iterator[tuple[int, int, torch.Tensor]], stage: Stage, total: int, clock: StageClock, first: int = 0
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Pass the batches on, and what is done of `total` to the clock; stop at NaN and infinite numbers."""
+    clock.report(stage, first, total)
+    for start, stop, embedded in batches:
         if not torch.isfinite(embedded).all():
-            message = (f"The model gave NaN or infinite numbers ({stage}, {done:,} to {done + len(embedded):,} of "
-                       f"{total:,}). Check that the checkpoint runs in float32 on ordinary images.")  # fmt: skip
+            message = (f"The model gave NaN or infinite numbers ({stage}, {start:,} to {stop:,} of {total:,}). "
+                       "Check that the checkpoint runs in float32 on ordinary images.")  # fmt: skip
             raise EvaluationFailed("non_finite_output", message, retry=False)
-        parts.append(embedded.numpy())
-        done += len(embedded)
-        clock.report(stage, done, total)
-    return np.concatenate(parts)
+        yield start, stop, embedded.numpy()
+        clock.report(stage, stop, total)
 
 
 def _answers_table(asked: Asked, scores: np.ndarray, truncated: np.ndarray) -> pa.Table:

@@ -6,22 +6,33 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from evaluator.encoders.architecture import Family
+
 
 class Stage(StrEnum):
-    """The steps of answering, in order."""
+    """The steps of answering."""
 
+    PIXELS = "prepare images"
     LOAD = "load weights"
     TEXTS = "embed texts"
     IMAGES = "embed images"
     CHOOSE = "choose answers"
+    REPLIES = "answer questions"
+    BOXES = "draw boxes"
 
 
-STAGES = tuple(Stage)
+STAGES = {
+    Family.CONTRASTIVE: (Stage.PIXELS, Stage.LOAD, Stage.TEXTS, Stage.IMAGES, Stage.CHOOSE),
+    Family.GENERATIVE: (Stage.PIXELS, Stage.LOAD, Stage.REPLIES),
+    Family.DETECTOR: (Stage.PIXELS, Stage.LOAD, Stage.BOXES),
+}
+# The stage that goes through the images: its speed is the model's.
+MAIN_STAGE = {Family.CONTRASTIVE: Stage.IMAGES, Family.GENERATIVE: Stage.REPLIES, Family.DETECTOR: Stage.BOXES}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """`done` of `total` units of step `step` of `steps`; `images_per_s` only while images are embedded."""
+    """`done` of `total` units of step `step` of `steps`; `images_per_s` only while the model sees images."""
 
     stage: Stage
     step: int
@@ -40,25 +51,38 @@ OnProgress = Callable[[Progress], None]
 
 
 class StageClock:
-    """Turns counts into Progress with rate and time left; keeps the seconds each stage took."""
+    """Turns counts into Progress with rate and time left; keeps what each stage took and did."""
 
-    def __init__(self, on_progress: OnProgress | None) -> None:
+    def __init__(self, family: Family, on_progress: OnProgress | None = None) -> None:
+        self._family = family
         self._on_progress = on_progress
         self._stage: Stage | None = None
         self._started = 0.0
+        self._first = 0
         self.seconds: dict[Stage, float] = {}
+        self._done: dict[Stage, int] = {}
 
     def report(self, stage: Stage, done: int, total: int) -> None:
-        """`done` of `total` units of `stage` are finished; the first report of a stage starts its clock."""
+        """`done` of `total` units of `stage` are finished; the first report of a stage starts its clock, and what was
+        done by then (by an earlier run) does not count for its speed."""
         now = time.monotonic()
         if stage is not self._stage:
-            self._stage, self._started = stage, now
+            self._stage, self._started, self._first = stage, now, done
         took = self.seconds[stage] = now - self._started
+        new = self._done[stage] = done - self._first
         if self._on_progress is None:
             return
-        per_s = done / max(took, 1e-9) if done else None
+        steps = STAGES[self._family]
+        per_s = new / max(took, 1e-9) if new else None
         self._on_progress(Progress(
-            stage=stage, step=STAGES.index(stage) + 1, steps=len(STAGES), done=done, total=total,
-            images_per_s=round(per_s, 1) if per_s and stage is Stage.IMAGES else None,
+            stage=stage, step=steps.index(stage) + 1, steps=len(steps), done=done, total=total,
+            images_per_s=round(per_s, 1) if per_s and stage is MAIN_STAGE[self._family] else None,
             eta_s=round((total - done) / per_s, 1) if per_s else None,
         ))  # fmt: skip
+
+    @property
+    def images_per_s(self) -> float | None:
+        """The speed of the stage that went through the images; None where all were done before."""
+        stage = MAIN_STAGE[self._family]
+        done = self._done.get(stage, 0)
+        return round(done / max(self.seconds[stage], 1e-9), 1) if done else None

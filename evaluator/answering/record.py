@@ -9,13 +9,14 @@ import torch
 
 from evaluator import __version__
 from evaluator.answering.settings import RunSettings
+from evaluator.encoders.architecture import Architecture
 from evaluator.encoders.choices import Precision
-from evaluator.encoders.device import device_name
-from evaluator.encoders.registry import Architecture
+from evaluator.encoders.device import device_name, driver
 from evaluator.release.schema import ReleaseInfo, Split
 
 SCHEMA = 1
-LIBRARIES = ("torch", "torchvision", "open_clip_torch", "timm", "safetensors", "numpy", "pillow", "pyarrow")
+LIBRARIES = ("torch", "torchvision", "open_clip_torch", "timm", "safetensors", "numpy", "pillow", "pyarrow",
+             "transformers", "tokenizers")  # fmt: skip
 
 
 def describe_run(
@@ -34,7 +35,7 @@ def describe_run(
             "image_px": architecture.image_px,
             "context_length": architecture.context_length,
         },
-        "device": {"kind": device.type, "name": device_name(device)},
+        "device": {"kind": device.type, "name": device_name(device), "driver": driver()},
         "precision": settings.precision.value,
         "official_precision": settings.precision is Precision.FP32,
         "batch_sizes": asdict(settings.sizes) if settings.sizes else None,

@@ -1,4 +1,4 @@
-"""One run: a checkpoint answers a split. In: a release, weights, settings; out: Run, or a folder with its files."""
+"""One run: a checkpoint answers a split. In: material, weights, settings; out: Run, or a folder with its files."""
 
 import json
 import time
@@ -8,18 +8,21 @@ from typing import Any
 
 import pyarrow as pa
 
-from evaluator.answering.contrastive import answer
+from evaluator.answering import contrastive
+from evaluator.answering.answered import Answered
 from evaluator.answering.embeddings import Embeddings, named_embeddings, write_embeddings
+from evaluator.answering.material import Material, open_material
+from evaluator.answering.parts import Resume
 from evaluator.answering.progress import OnProgress, Stage, StageClock
 from evaluator.answering.questions import ask, require_protocol
 from evaluator.answering.record import describe_run
-from evaluator.answering.settings import BATCH_SIZES, RunSettings
+from evaluator.answering.settings import BATCH_SIZES, BatchSizes, RunSettings
 from evaluator.answers import write_answers
-from evaluator.encoders.device import prepare_device
-from evaluator.encoders.open_clip import load_encoder, match_architecture
-from evaluator.encoders.registry import Architecture
+from evaluator.encoders.architecture import Architecture, Family
+from evaluator.encoders.device import peak_memory, prepare_device
+from evaluator.encoders.loading import load_model, match_architecture
 from evaluator.errors import InputError
-from evaluator.release.read import read_info, read_items, read_questions
+from evaluator.pixels.cache import PixelCache
 from evaluator.release.schema import Split
 from evaluator.weights.checkpoint import Checkpoint
 
@@ -29,32 +32,29 @@ class Run:
     """answers: ANSWERS, one row per question asked. record: the content of run.json."""
 
     answers: pa.Table
-    embeddings: Embeddings
+    embeddings: Embeddings | None
     record: dict[str, Any]
 
 
 def answer_split(
-    release: Path,
-    split: Split,
+    material: Material,
     weights: Checkpoint,
     architecture: Architecture,
     settings: RunSettings,
+    clock: StageClock,
     *,
     weights_sha256: str | None = None,
     sandbox: str = "none",
-    on_progress: OnProgress | None = None,
+    resume: Resume | None = None,
 ) -> Run:
-    """Answer `split` with the open checkpoint `weights` and record how.
+    """Answer the split in `material` with the open checkpoint `weights` and record how.
 
     weights_sha256: refuse any but the one validated. Raises InputError for what the caller must change,
     EvaluationFailed for a run that broke.
     """
     started = time.monotonic()
-    clock = StageClock(on_progress)
+    resume = resume or Resume()
     require_protocol(settings.protocol, architecture.family)
-    info, items = read_info(release), read_items(release, split)
-    asked = ask(items, read_questions(release, split), settings.protocol)
-
     clock.report(Stage.LOAD, 0, 1)
     digest = weights.sha256()
     if weights_sha256 is not None and digest != weights_sha256:
@@ -62,27 +62,65 @@ def answer_split(
         raise InputError.single("weights_changed", message, field="file")
     keys = match_architecture(weights, architecture)
     device = prepare_device(settings.device)
-    encoder = load_encoder(weights, keys, architecture, device=device, precision=settings.precision)
+    model = load_model(weights, keys, architecture, device=device, precision=settings.precision)
     clock.report(Stage.LOAD, 1, 1)
 
     sizes = settings.sizes or BATCH_SIZES[device.type]
-    answered = answer(encoder, release, items, asked, sizes, clock)
+    settings = replace(settings, sizes=sizes)
+    answered = _answer(model, architecture, material, settings, sizes, clock, resume)
     record = {
-        **describe_run(info, split, architecture, replace(settings, sizes=sizes), device),
+        **describe_run(material.info, material.split, architecture, settings, device),
         "weights": {"sha256": digest, "bytes": weights.file_bytes, "tolerated": keys.facts()},
-        "counts": {"images": items.num_rows, "rows": asked.rows.num_rows, "texts": len(asked.texts),
-                   "truncated_texts": answered.truncated_texts},
+        "counts": {"images": material.items.num_rows, "rows": answered.answers.num_rows, **answered.counts},
         "seconds": {stage.value: round(took, 3) for stage, took in clock.seconds.items()}
                    | {"total": round(time.monotonic() - started, 3)},
-        "images_per_s": round(items.num_rows / max(clock.seconds[Stage.IMAGES], 1e-9), 1),
+        "images_per_s": clock.images_per_s,
+        "resumed_at": resume.start or None,
+        "peak_memory_bytes": peak_memory(device),
         "sandbox": sandbox,
     }  # fmt: skip
-    return Run(answers=answered.answers, embeddings=named_embeddings(items, answered.embeddings), record=record)
+    embeddings = None if answered.embeddings is None else named_embeddings(material.items, answered.embeddings)
+    return Run(answers=answered.answers, embeddings=embeddings, record=record)
+
+
+def answer_release(
+    release: Path,
+    split: Split,
+    weights: Checkpoint,
+    architecture: Architecture,
+    settings: RunSettings,
+    *,
+    cache: PixelCache | None = None,
+    on_progress: OnProgress | None = None,
+    **how: Any,
+) -> Run:
+    """`answer_split` on a split of a release folder, in this process. `cache`: where decoded images are kept."""
+    require_protocol(settings.protocol, architecture.family)
+    clock = StageClock(architecture.family, on_progress)
+
+    def prepared(done: int, total: int) -> None:
+        clock.report(Stage.PIXELS, done, total)
+
+    with open_material(release, split, architecture, cache or PixelCache(), prepared) as material:
+        return answer_split(material, weights, architecture, settings, clock, **how)
+
+
+def _answer(
+    model: Any, architecture: Architecture, material: Material, settings: RunSettings, sizes: BatchSizes,
+    clock: StageClock, resume: Resume,
+) -> Answered:  # fmt: skip
+    match architecture.family:
+        case Family.CONTRASTIVE:
+            asked = ask(material.items, material.questions, settings.protocol)
+            return contrastive.answer(model, material.crops(architecture), asked, sizes, clock, resume)
+        case _:
+            raise NotImplementedError(architecture.family)
 
 
 def write_run(run: Run, folder: Path) -> None:
-    """Write answers.parquet, embeddings.npz and run.json into `folder`, which is made when absent."""
+    """Write answers.parquet, run.json and, where there are any, embeddings.npz into `folder`, made when absent."""
     folder.mkdir(parents=True, exist_ok=True)
     write_answers(run.answers, folder / "answers.parquet")
-    write_embeddings(run.embeddings, folder / "embeddings.npz")
+    if run.embeddings is not None:
+        write_embeddings(run.embeddings, folder / "embeddings.npz")
     (folder / "run.json").write_text(json.dumps(run.record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -11,6 +11,7 @@ from evaluator.cli.progress import ProgressLine
 from evaluator.cli.validate import add_architecture
 from evaluator.encoders.choices import Device, Precision
 from evaluator.encoders.registry import find_architecture
+from evaluator.pixels.cache import PixelCache
 from evaluator.release.schema import Split
 from evaluator.weights.checkpoint import open_checkpoint
 
@@ -38,6 +39,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--protocol", type=Protocol, default=Protocol.CAPTIONS,
         choices=[Protocol.CAPTIONS, Protocol.QUESTIONS, Protocol.LETTER],
     )  # fmt: skip
+    parser.add_argument("--pixel-cache", type=Path, metavar="DIR",
+                        help="keep decoded images here, for the next model on the same split")  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -46,18 +49,21 @@ def run(args: argparse.Namespace) -> None:
     require_file(args.weights)
     settings = RunSettings(protocol=args.protocol, device=args.device, precision=args.precision)
     with open_checkpoint(args.weights) as weights, ProgressLine() as line:  # wrong files are refused before torch comes
-        from evaluator.answering.run import answer_split, write_run
+        from evaluator.answering.run import answer_release, write_run
 
         def show(progress: Progress) -> None:
             line.show(progress.stage.value, progress.done, progress.total)
 
-        done = answer_split(args.release, args.split, weights, architecture, settings, on_progress=show)
+        done = answer_release(
+            args.release, args.split, weights, architecture, settings, cache=PixelCache(folder=args.pixel_cache),
+            on_progress=show,
+        )  # fmt: skip
     write_run(done, args.out)
     counts, seconds = done.record["counts"], done.record["seconds"]
     print(f"{counts['rows']:,} questions on {counts['images']:,} images answered in {seconds['total']:.1f} s")
-    print(f"{done.record['images_per_s']:,.0f} images/s while embedding them on {done.record['device']['name']}")
+    print(f"{done.record['images_per_s']:,.0f} images/s on {done.record['device']['name']}")
     for use in done.record["weights"]["tolerated"]:
         print(f"tolerated: {use['what']}")
-    if counts["truncated_texts"]:
+    if counts.get("truncated_texts"):
         print(f"note: {counts['truncated_texts']} texts exceed the model's context and were cut off")
     print(f"written to {args.out}")

@@ -3,7 +3,8 @@
 import argparse
 import json
 
-from evaluator.encoders.registry import Architecture, list_architectures
+from evaluator.encoders.architecture import Architecture
+from evaluator.encoders.registry import list_architectures
 
 EXAMPLE = """\
 example:

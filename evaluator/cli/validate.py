@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.cli.files import require_file
-from evaluator.encoders.registry import Architecture, find_architecture
+from evaluator.encoders.architecture import Architecture
+from evaluator.encoders.registry import find_architecture
 from evaluator.weights.checkpoint import open_checkpoint
 
 EXAMPLE = """\

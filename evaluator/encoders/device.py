@@ -1,12 +1,16 @@
 """The one place that sets device and precision. In: a wish; out: a torch device and how to compute on it."""
 
 import os
+import resource
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import torch
 
 from evaluator.encoders.choices import Device, Precision
 from evaluator.errors import EvaluationFailed
+
+DRIVER = Path("/sys/module/nvidia/version")
 
 
 def prepare_device(wanted: Device) -> torch.device:
@@ -34,7 +38,22 @@ def computing_in(precision: Precision, device: torch.device) -> AbstractContextM
 
 
 def device_name(device: torch.device) -> str:
-    """The device's kind for run.json: the GPU's model name, or cpu with its number of threads."""
+    """The device's name for run.json: the GPU's model, or cpu with its number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu, {torch.get_num_threads()} threads"
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes this process used so far: of the GPU's memory, or of the machine's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def driver() -> str | None:
+    """The version of the NVIDIA driver; None where there is none."""
+    try:
+        return DRIVER.read_text("ascii").strip()
+    except OSError:
+        return None

@@ -15,16 +15,9 @@ import open_clip
 import torch
 from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
 
+from evaluator.encoders.architecture import Family, Preprocessing
 from evaluator.encoders.open_clip import build_model
-from evaluator.encoders.registry import (
-    FACTS,
-    OWN_CONFIGS,
-    Family,
-    Preprocessing,
-    describe,
-    needs_download,
-    read_preprocessing,
-)
+from evaluator.encoders.registry import FACTS, OWN_CONFIGS, describe, needs_download, read_preprocessing
 
 
 def built_in_configs() -> dict[str, dict[str, Any]]:

@@ -6,66 +6,19 @@ configs. Nothing a submitter writes reaches a loader. `python -m evaluator.encod
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from difflib import get_close_matches
-from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from evaluator.encoders.architecture import Architecture, Family, Preprocessing
 from evaluator.errors import InputError
 
 FOLDER = Path(__file__).parent
 FACTS = FOLDER / "facts.json"
 OWN_CONFIGS = FOLDER / "architectures"
 DEFAULT_CONTEXT_LENGTH = 77
-
-
-class Family(StrEnum):
-    """What a model can be asked: a contrastive one compares an image with texts, a generative one writes a reply."""
-
-    CONTRASTIVE = "contrastive"
-    GENERATIVE = "generative"
-
-
-class Library(StrEnum):
-    """Whose classes an architecture is built from."""
-
-    OPEN_CLIP = "open_clip"
-    TRANSFORMERS = "transformers"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preprocessing:
-    """How an image becomes the model's input; the fields of open_clip's PreprocessCfg. Defaults are CLIP's."""
-
-    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
-    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
-    interpolation: str = "bicubic"
-    resize_mode: str = "shortest"
-
-    def __str__(self) -> str:
-        fit = {"shortest": "shortest side resized, centre cropped", "longest": "longest side resized, padded",
-               "squash": "squashed to the square"}[self.resize_mode]  # fmt: skip
-        mean, std = (" ".join(f"{value:.3f}" for value in values) for values in (self.mean, self.std))
-        return f"RGB, {fit}, {self.interpolation}, mean {mean}, std {std}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """One architecture. `parameters` is None for a local config file; `twin` has the same tensors, other activation."""
-
-    name: str
-    family: Family
-    parameters: int | None
-    image_px: int
-    context_length: int
-    activation: str
-    preprocessing: Preprocessing
-    config: Mapping[str, Any]  # open_clip's model config, or the config.json of a transformers model
-    twin: str | None = None
-    library: Library = Library.OPEN_CLIP
-    folder: Path | None = None  # config, tokenizer and processor files that organisers placed; None for open_clip's own
 
 
 def list_architectures() -> list[Architecture]:

@@ -16,12 +16,14 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from evaluator.answering.progress import Progress
+from evaluator.answering.material import open_material
+from evaluator.answering.progress import Progress, StageClock
 from evaluator.answering.settings import RunSettings
 from evaluator.answers import Protocol
 from evaluator.encoders.choices import Device, Precision
 from evaluator.encoders.registry import get_architecture
 from evaluator.errors import EvaluationFailed, InputError
+from evaluator.pixels.cache import PixelCache
 from evaluator.release.schema import Split
 from evaluator.sandbox.frames import Kind, write_frame, write_json
 from evaluator.weights.checkpoint import Checkpoint, read_checkpoint
@@ -74,15 +76,19 @@ def _answer(spec: dict[str, Any], weights: Checkpoint, pipe: BinaryIO) -> dict[s
     settings = RunSettings(
         protocol=Protocol(spec["protocol"]), device=Device(spec["device"]), precision=Precision(spec["precision"])
     )
+    architecture = get_architecture(spec["architecture"])
+    clock = StageClock(architecture.family, _sparse(pipe))
     try:
-        run = answer_split(
-            Path(spec["release"]), Split(spec["split"]), weights, get_architecture(spec["architecture"]), settings,
-            weights_sha256=spec["weights_sha256"], sandbox=spec["sandbox"], on_progress=_sparse(pipe),
-        )  # fmt: skip
+        with open_material(Path(spec["release"]), Split(spec["split"]), architecture, PixelCache()) as material:
+            run = answer_split(
+                material, weights, architecture, settings, clock, weights_sha256=spec["weights_sha256"],
+                sandbox=spec["sandbox"],
+            )  # fmt: skip
     except torch.OutOfMemoryError:
         raise MemoryError from None
     write_frame(pipe, Kind.ANSWERS, _as_stream(run.answers))
-    write_frame(pipe, Kind.EMBEDDINGS, run.embeddings["embedding"].tobytes())
+    if run.embeddings is not None:
+        write_frame(pipe, Kind.EMBEDDINGS, run.embeddings["embedding"].tobytes())
     return run.record
 
 

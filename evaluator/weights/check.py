@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from evaluator.encoders.open_clip import match_architecture
-from evaluator.encoders.registry import Architecture
+from evaluator.encoders.architecture import Architecture
+from evaluator.encoders.loading import match_architecture
 from evaluator.errors import InputError
 from evaluator.weights.checkpoint import Checkpoint
 from evaluator.weights.header import EXAMPLES

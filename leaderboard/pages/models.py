@@ -10,7 +10,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from evaluator.encoders.registry import Architecture, get_architecture
+from evaluator.encoders.architecture import Architecture
+from evaluator.encoders.registry import get_architecture
 from evaluator.errors import InputError
 from evaluator.release.info import info_from_json
 from evaluator.release.schema import Split

@@ -14,7 +14,7 @@ from evaluator.answering import contrastive
 from evaluator.answering.embeddings import read_embeddings
 from evaluator.answering.progress import Progress, Stage, StageClock
 from evaluator.answering.questions import ask
-from evaluator.answering.run import Run, answer_split, write_run
+from evaluator.answering.run import Run, answer_release, write_run
 from evaluator.answering.settings import BatchSizes, RunSettings
 from evaluator.answers import ANSWERS, ROW_ID, Protocol, align, read_answers
 from evaluator.encoders.choices import Device, Precision
@@ -32,7 +32,7 @@ ON_CPU = RunSettings(device=Device.CPU)
 
 def run(release: Path, weights: Path, settings: RunSettings = ON_CPU, split: Split = Split.TEST, **options) -> Run:  # type: ignore[no-untyped-def]
     with open_checkpoint(weights) as file:
-        return answer_split(release, split, file, get_architecture(TINY), settings, **options)
+        return answer_release(release, split, file, get_architecture(TINY), settings, **options)
 
 
 @pytest.fixture(scope="module")

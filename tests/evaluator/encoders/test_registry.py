@@ -14,17 +14,17 @@ import open_clip
 import torch
 
 from evaluator.encoders import freeze
+from evaluator.encoders.architecture import Preprocessing
 from evaluator.encoders.choices import Precision
 from evaluator.encoders.open_clip import build_model, expected_tensors, load_encoder, match_architecture
-from evaluator.encoders.registry import (
+from evaluator.encoders.registry import (  # fmt: skip
     FACTS,
     OWN_CONFIGS,
-    Preprocessing,
     find_architecture,
     get_architecture,
     list_architectures,
     read_preprocessing,
-)  # fmt: skip
+)
 from evaluator.errors import InputError
 from evaluator.weights.checkpoint import open_checkpoint
 from tests.builders.weights import TINY, tiny_state, write_state

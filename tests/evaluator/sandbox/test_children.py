@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from evaluator.answering.run import answer_split
+from evaluator.answering.run import answer_release
 from evaluator.answering.settings import RunSettings
 from evaluator.encoders.choices import Device
 from evaluator.encoders.registry import get_architecture
@@ -45,7 +45,7 @@ def test_child_answers_as_this_process_does(job: AnswerJob, level: SandboxLevel)
     seen: list[dict[str, Any]] = []
     found = answer_in_child(replace(job, weights_sha256=sha256(job.weights.read_bytes()).hexdigest()), seen.append)
     with open_checkpoint(job.weights) as weights:
-        here = answer_split(job.release, job.split, weights, get_architecture(TINY), RunSettings(device=Device.CPU))
+        here = answer_release(job.release, job.split, weights, get_architecture(TINY), RunSettings(device=Device.CPU))
     assert found.answers.drop(["scores"]).equals(here.answers.drop(["scores"]))
     assert abs(found.embeddings["embedding"] - here.embeddings["embedding"]).max() < 1e-5
     assert found.embeddings["image_id"].tolist() == here.embeddings["image_id"].tolist()
@@ -204,7 +204,7 @@ def test_answers_to_other_questions_are_not_taken(job: AnswerJob, change: str) -
         parent.read_items(job.release, Split.TEST), parent.read_questions(job.release, Split.TEST), job.protocol
     )
     with open_checkpoint(job.weights) as weights:
-        good = answer_split(
+        good = answer_release(
             job.release, job.split, weights, get_architecture(TINY), RunSettings(device=Device.CPU)
         ).answers
     assert parent._checked_answers(_stream(good), asked.rows).equals(good)

@@ -1,0 +1,75 @@
+"""From a checkpoint to a model that answers, for every family. In: an Architecture and weights; out: the loaded model.
+
+Models are built from the registry's config and filled by our own exact load. The libraries' loaders, which resize
+embeddings, convert foreign layouts and unpickle, are never called.
+"""
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from evaluator.encoders.architecture import Architecture, Library
+from evaluator.encoders.choices import Precision
+from evaluator.weights.checkpoint import Checkpoint
+from evaluator.weights.header import Header
+from evaluator.weights.keys import KeyMatch, match_keys
+from evaluator.weights.tensors import map_tensors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """The tensors an architecture wants: name → shape, and the groups of names that share one tensor."""
+
+    shapes: dict[str, tuple[int, ...]]
+    tied: tuple[frozenset[str], ...]
+
+
+def maker_of(architecture: Architecture) -> ModuleType:
+    """The module that makes models of this kind: it has `build_model(architecture)`, the untrained model on the default
+    device, and `wrap_model(model, architecture, device, precision)`, the Encoder, Generator or Detector around it."""
+    if architecture.library is Library.OPEN_CLIP:
+        from evaluator.encoders import open_clip
+
+        return open_clip
+    raise NotImplementedError(architecture.family)
+
+
+def expected_tensors(architecture: Architecture) -> Expected:
+    """The tensors of an architecture, from a model on the meta device (no memory, milliseconds)."""
+    with torch.device("meta"):
+        state = maker_of(architecture).build_model(architecture).state_dict(keep_vars=True)
+    groups: dict[int, set[str]] = {}
+    for name, tensor in state.items():
+        groups.setdefault(id(tensor), set()).add(name)
+    tied = tuple(frozenset(names) for names in groups.values() if len(names) > 1)
+    return Expected(shapes={name: tuple(tensor.shape) for name, tensor in state.items()}, tied=tied)
+
+
+def match_architecture(found: Header | Checkpoint, architecture: Architecture) -> KeyMatch:
+    """Match a checkpoint's tensors with an architecture's; InputError lists every difference that is not tolerated."""
+    expected = expected_tensors(architecture)
+    return match_keys(found.shapes, expected.shapes, tied=expected.tied)
+
+
+def load_model(
+    weights: Checkpoint,
+    keys: KeyMatch,
+    architecture: Architecture,
+    *,
+    device: torch.device,
+    precision: Precision,
+) -> Any:
+    """Build the architecture and fill every tensor from `weights` as float32. `keys` comes from match_architecture.
+
+    Returns an Encoder, Generator or Detector, by the architecture's family.
+    """
+    maker = maker_of(architecture)
+    model = maker.build_model(architecture)
+    stored = map_tensors(weights)
+    tensors = {name: stored[source] for name, source in keys.sources.items()}
+    state = model.state_dict()
+    tensors |= {name: torch.zeros_like(state[name]) for name in keys.zeros}
+    model.load_state_dict(tensors, strict=True, assign=False)
+    return maker.wrap_model(model.to(device), architecture, device, precision)
