@@ -45,13 +45,15 @@ def sentinel() -> str:
 @pytest.fixture
 def roots(tmp_path, settings, services):
     """Folders of this test's own, so that all of them can be searched."""
-    for name in ("RELEASE_ROOT", "KEY_ROOT", "MEDIA_ROOT", "UPLOAD_ROOT", "WORK_ROOT"):
+    for name in ("RELEASE_ROOT", "KEY_ROOT", "MEDIA_ROOT", "UPLOAD_ROOT", "WORK_ROOT", "PIXEL_CACHE_ROOT"):
         setattr(settings, name, tmp_path / name.lower())
     settings.FILE_UPLOAD_TEMP_DIR = settings.UPLOAD_ROOT
     settings.UPLOAD_ROOT.mkdir()
     blobs = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": settings.MEDIA_ROOT}}
     settings.STORAGES = settings.STORAGES | {"default": blobs}
-    return [settings.RELEASE_ROOT, settings.MEDIA_ROOT, settings.UPLOAD_ROOT, settings.WORK_ROOT]
+    return [
+        settings.RELEASE_ROOT, settings.MEDIA_ROOT, settings.UPLOAD_ROOT, settings.WORK_ROOT, settings.PIXEL_CACHE_ROOT
+    ]  # fmt: skip
 
 
 def import_with_sentinels(tmp_path, sentinel) -> Release:
