@@ -11,7 +11,15 @@ from evaluator.encoders.architecture import Family
 from evaluator.errors import InputError
 from evaluator.release.read import item_ids
 
-PROTOCOLS = {Family.CONTRASTIVE: (Protocol.CAPTIONS, Protocol.QUESTIONS)}
+# What each family can answer, its default first, and why it cannot answer the others.
+PROTOCOLS = {
+    Family.CONTRASTIVE: (Protocol.CAPTIONS, Protocol.QUESTIONS),
+    Family.GENERATIVE: (Protocol.QUESTIONS, Protocol.LETTER),
+}
+LIMITS = {
+    Family.CONTRASTIVE: "compares an image with texts; it writes nothing",
+    Family.GENERATIVE: "writes answers to questions; it compares no image with captions",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,25 +37,30 @@ class Asked:
     offsets: np.ndarray
 
 
+def default_protocol(family: Family) -> Protocol:
+    """How models of this family are asked when nothing else is said: as the paper asks them."""
+    return PROTOCOLS[family][0]
+
+
 def require_protocol(protocol: Protocol, family: Family) -> None:
     """Raise InputError `protocol_not_supported` for a protocol that this family cannot answer."""
     possible = PROTOCOLS[family]
     if protocol not in possible:
-        message = (f"A {family} model compares an image with texts; it writes nothing, so the protocol '{protocol}' "
-                   f"does not apply. Use {' or '.join(possible)}.")  # fmt: skip
+        message = (f"A {family} model {LIMITS[family]}, so the protocol '{protocol}' does not apply. "
+                   f"Use {' or '.join(possible)}.")  # fmt: skip
         raise InputError.single("protocol_not_supported", message, field="protocol")
 
 
 def ask(items: pa.Table, questions: pa.Table, protocol: Protocol) -> Asked:
     """The rows of `questions` that `protocol` asks, with their option texts.
 
-    captions: both caption variants, options as they are. questions: the question form, text + " " + option. Raises
-    InputError when the split has no such rows, ValueError when a question names no item.
+    captions: both caption variants, options as they are. questions, letter: the question form, text + " " + option.
+    Raises InputError when the split has no such rows, ValueError when a question names no item.
     """
     is_question_form = pc.is_null(questions["variant"])
-    rows = questions.filter(is_question_form if protocol is Protocol.QUESTIONS else pc.invert(is_question_form))
+    rows = questions.filter(pc.invert(is_question_form) if protocol is Protocol.CAPTIONS else is_question_form)
     if not rows.num_rows:
-        other = Protocol.CAPTIONS if protocol is Protocol.QUESTIONS else Protocol.QUESTIONS
+        other = Protocol.QUESTIONS if protocol is Protocol.CAPTIONS else Protocol.CAPTIONS
         message = f"This split has no rows for the protocol '{protocol}'. Use --protocol {other}."
         raise InputError.single("nothing_to_ask", message, field="protocol")
     rows = rows.combine_chunks()
@@ -56,7 +69,7 @@ def ask(items: pa.Table, questions: pa.Table, protocol: Protocol) -> Asked:
         raise ValueError(f"{image_of.null_count} questions name an item that the items table lacks")
     options = rows["options"].combine_chunks()
     texts = pc.list_flatten(options)
-    if protocol is Protocol.QUESTIONS:
+    if protocol is not Protocol.CAPTIONS:
         asked = rows["text"].combine_chunks().take(pc.list_parent_indices(options))
         texts = pc.binary_join_element_wise(asked, texts, " ")
     encoded = texts.dictionary_encode()
