@@ -12,7 +12,15 @@ from evaluator.errors import InputError
 from evaluator.release.read import item_ids
 from evaluator.release.schema import COGNITION, LOCALISATION
 
-PROTOCOLS = {Family.CONTRASTIVE: (Protocol.CAPTIONS, Protocol.QUESTIONS)}
+# What each family can answer, its default first, and why it cannot answer the others.
+PROTOCOLS = {
+    Family.CONTRASTIVE: (Protocol.CAPTIONS, Protocol.QUESTIONS),
+    Family.GENERATIVE: (Protocol.QUESTIONS, Protocol.LETTER),
+}
+LIMITS = {
+    Family.CONTRASTIVE: "compares an image with texts; it writes nothing",
+    Family.GENERATIVE: "writes answers to questions; it compares no image with captions",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +38,17 @@ class Asked:
     offsets: np.ndarray
 
 
+def default_protocol(family: Family) -> Protocol:
+    """How models of this family are asked when nothing else is said: as the paper asks them."""
+    return PROTOCOLS[family][0]
+
+
 def require_protocol(protocol: Protocol, family: Family) -> None:
     """Raise InputError `protocol_not_supported` for a protocol that this family cannot answer."""
     possible = PROTOCOLS[family]
     if protocol not in possible:
-        message = (f"A {family} model compares an image with texts; it writes nothing, so the protocol '{protocol}' "
-                   f"does not apply. Use {' or '.join(possible)}.")  # fmt: skip
+        message = (f"A {family} model {LIMITS[family]}, so the protocol '{protocol}' does not apply. "
+                   f"Use {' or '.join(possible)}.")  # fmt: skip
         raise InputError.single("protocol_not_supported", message, field="protocol")
 
 

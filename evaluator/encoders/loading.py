@@ -37,6 +37,10 @@ def maker_of(architecture: Architecture) -> ModuleType:
         from evaluator.encoders import transformers_contrastive
 
         return transformers_contrastive
+    if architecture.family is Family.GENERATIVE:
+        from evaluator.generators import transformers
+
+        return transformers
     raise NotImplementedError(architecture.family)
 
 
