@@ -107,6 +107,22 @@ class BoardSerializer(serializers.Serializer):
     rows = RowSerializer(many=True)
 
 
+class ArchitectureSerializer(serializers.Serializer):
+    """An architecture that a checkpoint may name."""
+
+    name = serializers.CharField()
+    family = serializers.CharField()
+    library = serializers.CharField()
+    parameters = serializers.IntegerField(allow_null=True)
+    image_px = serializers.IntegerField(allow_null=True)
+    context_length = serializers.IntegerField(allow_null=True, help_text="tokens of text; longer texts are cut")
+    activation = serializers.CharField(allow_null=True)
+    preprocessing = serializers.CharField(allow_null=True)
+    twin = serializers.CharField(
+        allow_null=True, help_text="same tensors, other activation: a file of one loads as the other, scores differ"
+    )
+
+
 class ModelSerializer(serializers.ModelSerializer):
     """A model as its author describes it."""
 
