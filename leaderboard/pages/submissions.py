@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from evaluator.errors import InputError
 from leaderboard import detail, permissions, publication, quota, submissions
+from leaderboard.architectures import registered_or_none
 from leaderboard.forms import SUBMIT_FORMS, CheckpointForm, SubmitForm
 from leaderboard.models import LogLine, Model, Submission, User
 from leaderboard.models.submissions import SubmissionKind
@@ -89,6 +90,7 @@ def _context(request: HttpRequest, pk: UUID) -> dict[str, Any]:
         "submission": found, "detail": read, "steps": states.steps(read), "tone": states.tone(read.state),
         "reports": [reports.shown(each, found.release) for each in read.evaluations if each.report],
         "log": list(log)[::-1], "n_problems": sum(found.problem_counts.values()),
+        **architectures.chosen_context(registered_or_none(found.architecture)),
         "again": {name: value for name in PREFILLED if (value := _prefill(found, name))},
     }  # fmt: skip
 
