@@ -30,7 +30,7 @@ from evaluator.release.importing.writing import ReleaseWriter, private_file
 from evaluator.release.info import write_info
 from evaluator.release.packs import write_pack
 from evaluator.release.schema import DatasetInfo, ReleaseInfo, Split, SplitInfo
-from evaluator.release.tasks import RESERVED_SLUGS, dataset_slug, describe_dataset, studies
+from evaluator.release.tasks import dataset_slug, describe_dataset, is_reserved_slug, studies
 
 GIVEN: Final = "given"
 COLUMNS = (
@@ -136,7 +136,7 @@ def _check_datasets(seen: Counter[str], exclude: set[str], rules: SourceRules, p
     slugs: dict[str, str] = {}
     for name in sorted(set(seen) - exclude):
         slug = dataset_slug(name)
-        if not slug or slug in RESERVED_SLUGS:
+        if not slug or is_reserved_slug(slug):
             problems.add("bad_name", f"A dataset cannot be called {name!r}: its address is taken. Rename it.")
         elif slug in slugs:
             problems.add("bad_name", f"Datasets {slugs[slug]} and {name} would share the address {slug}. Rename one.")
