@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from evaluator.errors import InputError, ProblemLog
 from evaluator.release.importing import hub
+from evaluator.release.importing.boxes import ask_for_boxes, fit_boxes
 from evaluator.release.importing.ids import SECRET_BYTES, opaque_id, readable_file_name
 from evaluator.release.importing.images import StoredImage, UndecodableImage, decode_pixels, store_png
 from evaluator.release.importing.rows import HubRow, RowReader
@@ -76,6 +77,7 @@ def import_hub(
             notes = _read_rows(shards, staging, rules, set(exclude), on_progress)
             notes += _place_rows(staging, splits, seed, id_secret or secrets.token_bytes(SECRET_BYTES), folder)
             _write_images(shards, staging, folder, on_progress)
+            notes += fit_boxes(staging)
             notes += _note_columns(columns)
             info = _write_tables(staging, folder, on_progress)
             info = replace(
@@ -102,6 +104,7 @@ def _read_rows(
                 _stage(found, staging, rules, problems)
         on_progress("reading rows", part.first_row + part.rows.num_rows - 1, None)
     _check_datasets(reader.seen, exclude, rules, problems)
+    ask_for_boxes(staging, problems)
     if problems:
         _check_images(shards, staging, problems)
         problems.raise_if_any()

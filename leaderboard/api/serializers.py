@@ -3,6 +3,7 @@
 from rest_framework import serializers
 from rest_framework.fields import Field
 
+from evaluator.scoring.index import Group
 from leaderboard.boards.view import KINDS
 from leaderboard.models import Model, Submission
 from leaderboard.models.submissions import SubmissionKind
@@ -41,7 +42,7 @@ class TaskSerializer(serializers.Serializer):
 
     slug = serializers.CharField()
     title = serializers.CharField()
-    group = serializers.ChoiceField(choices=["coarse", "fine"])
+    group = serializers.ChoiceField(choices=[group.value for group in Group])
     n_questions = serializers.IntegerField()
     n_sources = serializers.IntegerField()
 

@@ -45,8 +45,12 @@ CAPTION = 1  # the wording that is ranked where captions were answered
 
 
 def headline_variant(protocol: str, answered: Collection[str]) -> int | None:
-    """The wording that boards rank by. `answered`: the names of the variants that have answers ("None", "0", "1")."""
-    return CAPTION if protocol == Protocol.CAPTIONS or "None" not in answered else None
+    """The wording that boards rank core tasks by; cognition and localisation have but one.
+
+    answered: the names of the variants in which core tasks were answered ("None", "0", "1").
+    """
+    has_captions = not {"0", "1"}.isdisjoint(answered)
+    return CAPTION if has_captions and (protocol == Protocol.CAPTIONS or "None" not in answered) else None
 
 
 def live_entries(release: Release, split: Split) -> list[LiveEntry]:

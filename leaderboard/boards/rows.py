@@ -17,7 +17,7 @@ class Column:
 
     slug: str
     title: str
-    group: str  # "coarse" or "fine"
+    group: str  # evaluator.scoring.index.Group
     n_questions: int
     n_sources: int
     few: bool  # fewer sources than an interval can be trusted with

@@ -5,6 +5,7 @@ from typing import Any
 from evaluator.release.info import info_from_json
 from evaluator.release.tasks import task_title
 from evaluator.scoring.boards import AGGREGATE_BOARDS
+from evaluator.scoring.index import Group
 from leaderboard.boards.entries import CAPTION, headline_variant
 from leaderboard.boards.names import AGGREGATE_TITLES, OVERALL
 from leaderboard.boards.render import draw
@@ -19,10 +20,14 @@ def shown(found: EvaluationDetail, release: Release) -> dict[str, Any]:
     """What the submission page shows of one split."""
     assert found.report is not None, "only scored evaluations are shown"
     document = found.report.document
-    headline = headline_variant(document["protocol"], {str(task["variant"]) for task in document["tasks"]})
+    headline = headline_variant(document["protocol"], _answered(document))
     datasets = info_from_json(release.info).datasets
     reworded = [task for task in document["tasks"] if task["variant"] == OTHER_CAPTION]
     other = {task["task"]: task["accuracy"]["estimate"] for task in reworded}
+    ranked = [
+        task for task in document["tasks"]
+        if task["variant"] == headline or (not Group(task["group"]).is_core and task["n_questions"])
+    ]  # fmt: skip
     tasks = [
         {
             "slug": task["task"], "title": task_title(task["task"], datasets), "group": task["group"],
@@ -30,7 +35,7 @@ def shown(found: EvaluationDetail, release: Release) -> dict[str, Any]:
             "drawn": draw(**_interval(task["accuracy"])), **_interval(task["accuracy"]),
             "other": other.get(task["task"]),
         }
-        for task in document["tasks"] if task["variant"] == headline
+        for task in ranked
     ]  # fmt: skip
     return {
         "evaluation": found.evaluation, "report": found.report, "entry": found.entry, "split": found.evaluation.split,
@@ -38,6 +43,11 @@ def shown(found: EvaluationDetail, release: Release) -> dict[str, Any]:
         "has_other": headline == CAPTION and bool(other),
         "paper_rule": document.get("paper_rule"), "unparsed": document["counts"].get("null", {}).get("unparsed"),
     }  # fmt: skip
+
+
+def _answered(document: dict[str, Any]) -> set[str]:
+    """The names of the variants in which core tasks were answered."""
+    return {str(task["variant"]) for task in document["tasks"] if Group(task["group"]).is_core and task["n_questions"]}
 
 
 def _aggregates(document: dict[str, Any], headline: int | None) -> list[dict[str, Any]]:
