@@ -12,7 +12,12 @@ from evaluator.errors import InputError
 from evaluator.release.read import item_ids
 from evaluator.release.schema import COGNITION, LOCALISATION
 
-PROTOCOLS = {Family.CONTRASTIVE: (Protocol.CAPTIONS, Protocol.QUESTIONS)}
+# The protocols of each family, its official one first.
+PROTOCOLS = {
+    Family.CONTRASTIVE: (Protocol.CAPTIONS, Protocol.QUESTIONS),
+    Family.DETECTOR: (Protocol.BOXES,),
+}
+DOES = {Family.CONTRASTIVE: "compares an image with texts", Family.DETECTOR: "draws boxes"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +35,17 @@ class Asked:
     offsets: np.ndarray
 
 
+def official_protocol(family: Family) -> Protocol:
+    """How a model of this family is asked unless someone chooses otherwise."""
+    return PROTOCOLS[family][0]
+
+
 def require_protocol(protocol: Protocol, family: Family) -> None:
     """Raise InputError `protocol_not_supported` for a protocol that this family cannot answer."""
     possible = PROTOCOLS[family]
     if protocol not in possible:
-        message = (f"A {family} model compares an image with texts; it writes nothing, so the protocol '{protocol}' "
-                   f"does not apply. Use {' or '.join(possible)}.")  # fmt: skip
+        message = f"A {family} model {DOES[family]}, so the protocol '{protocol}' does not apply. "
+        message += f"Use {' or '.join(possible)}."
         raise InputError.single("protocol_not_supported", message, field="protocol")
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from evaluator.answering import contrastive
+from evaluator.answering import contrastive, detection
 from evaluator.answering.answered import Answered
 from evaluator.answering.embeddings import Embeddings, named_embeddings, write_embeddings
+from evaluator.answering.localisation import ask_localisation
 from evaluator.answering.material import Material, open_material
 from evaluator.answering.parts import Resume
 from evaluator.answering.progress import OnProgress, Stage, StageClock
@@ -70,6 +71,7 @@ def answer_split(
     answered = _answer(model, architecture, material, settings, sizes, clock, resume)
     record = {
         **describe_run(material.info, material.split, architecture, settings, device),
+        **answered.how,
         "weights": {"sha256": digest, "bytes": weights.file_bytes, "tolerated": keys.facts()},
         "counts": {"images": material.items.num_rows, "rows": answered.answers.num_rows, **answered.counts},
         "seconds": {stage.value: round(took, 3) for stage, took in clock.seconds.items()}
@@ -113,6 +115,9 @@ def _answer(
         case Family.CONTRASTIVE:
             asked = ask(material.items, material.questions, settings.protocol)
             return contrastive.answer(model, material.crops(architecture), asked, sizes, clock, resume)
+        case Family.DETECTOR:
+            looked_for = ask_localisation(material.items, material.questions)
+            return detection.answer(model, material.images(), looked_for, sizes, clock, resume)
         case _:
             raise NotImplementedError(architecture.family)
 

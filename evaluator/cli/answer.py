@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from evaluator.answering.progress import Progress
+from evaluator.answering.questions import official_protocol
 from evaluator.answering.settings import RunSettings
 from evaluator.answers import Protocol
 from evaluator.cli.files import require_file
@@ -36,8 +37,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--device", type=Device, choices=list(Device), default=Device.AUTO)
     parser.add_argument("--precision", type=Precision, choices=list(Precision), default=Precision.FP32)
     parser.add_argument(
-        "--protocol", type=Protocol, default=Protocol.CAPTIONS,
-        choices=[Protocol.CAPTIONS, Protocol.QUESTIONS, Protocol.LETTER],
+        "--protocol", type=Protocol, choices=[protocol for protocol in Protocol if protocol != Protocol.SELF_REPORTED],
+        help="how the questions are put (default: the official way of the model's family)",
     )  # fmt: skip
     parser.add_argument("--pixel-cache", type=Path, metavar="DIR",
                         help="keep decoded images here, for the next model on the same split")  # fmt: skip
@@ -47,7 +48,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> None:
     architecture = find_architecture(args.architecture)
     require_file(args.weights)
-    settings = RunSettings(protocol=args.protocol, device=args.device, precision=args.precision)
+    protocol = args.protocol or official_protocol(architecture.family)
+    settings = RunSettings(protocol=protocol, device=args.device, precision=args.precision)
     with open_checkpoint(args.weights) as weights, ProgressLine() as line:  # wrong files are refused before torch comes
         from evaluator.answering.run import answer_release, write_run
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from evaluator.encoders.architecture import Architecture, Library
+from evaluator.encoders.architecture import Architecture, Family, Library
 from evaluator.encoders.choices import Precision
 from evaluator.weights.checkpoint import Checkpoint
 from evaluator.weights.header import Header
@@ -33,6 +33,10 @@ def maker_of(architecture: Architecture) -> ModuleType:
         from evaluator.encoders import open_clip
 
         return open_clip
+    if architecture.family is Family.DETECTOR:
+        from evaluator.detectors import owl
+
+        return owl
     raise NotImplementedError(architecture.family)
 
 
