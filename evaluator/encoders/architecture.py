@@ -6,7 +6,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from evaluator.pixels.recipe import CropRecipe, Fit
+from evaluator.pixels.recipe import Centre, CropRecipe, Fit
+
+PROCESSOR = "processor"
 
 
 class Family(StrEnum):
@@ -29,7 +31,8 @@ class Library(StrEnum):
 class Preprocessing:
     """How an image becomes the model's input, in the words of open_clip's PreprocessCfg. Defaults are CLIP's.
 
-    resize_px: the side that is resized to before the crop; None: the crop's own.
+    resize_px: the side that is resized to before the crop; None: the crop's own. centre: see pixels.recipe.Centre.
+    resize_mode PROCESSOR: the model's own processor takes whole images, and nothing else here says anything.
     """
 
     mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
@@ -37,10 +40,15 @@ class Preprocessing:
     interpolation: str = "bicubic"
     resize_mode: str = "shortest"
     resize_px: int | None = None
+    centre: str = "even"
 
     def __str__(self) -> str:
+        if self.resize_mode == PROCESSOR:
+            return "RGB, whole images through the model's own processor"
         fit = {"shortest": "shortest side resized, centre cropped", "longest": "longest side resized, padded",
                "squash": "squashed to the square"}[self.resize_mode]  # fmt: skip
+        if self.resize_px:
+            fit += f" from {self.resize_px} px"
         mean, std = (" ".join(f"{value:.3f}" for value in values) for values in (self.mean, self.std))
         return f"RGB, {fit}, {self.interpolation}, mean {mean}, std {std}"
 
@@ -60,6 +68,7 @@ class Architecture:
     twin: str | None = None
     library: Library = Library.OPEN_CLIP
     folder: Path | None = None  # config, tokenizer and processor files that organisers placed; None for open_clip's own
+    notes: str | None = None  # what its organisers say of it
 
     @property
     def crop_recipe(self) -> CropRecipe | None:
@@ -69,5 +78,5 @@ class Architecture:
         how = self.preprocessing
         return CropRecipe(
             crop_px=self.image_px, resize_px=how.resize_px or self.image_px, fit=Fit(how.resize_mode),
-            interpolation=how.interpolation,
+            interpolation=how.interpolation, centre=Centre(how.centre),
         )  # fmt: skip

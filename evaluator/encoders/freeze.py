@@ -8,7 +8,6 @@ import evaluator.encoders.torchvision_ops  # noqa: F401  before anything that im
 # isort: split
 import json
 from collections import Counter
-from dataclasses import asdict
 from typing import Any
 
 import open_clip
@@ -17,7 +16,8 @@ from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_mod
 
 from evaluator.encoders.architecture import Family, Preprocessing
 from evaluator.encoders.open_clip import build_model
-from evaluator.encoders.registry import FACTS, OWN_CONFIGS, describe, needs_download, read_preprocessing
+from evaluator.encoders.open_clip_config import PREPROCESS_FIELDS, describe, needs_download, read_preprocessing
+from evaluator.encoders.registry import FACTS, OWN_CONFIGS
 
 
 def built_in_configs() -> dict[str, dict[str, Any]]:
@@ -44,7 +44,7 @@ def facts_of(name: str, config: dict[str, Any], preprocessing: Preprocessing) ->
         "family": Family.CONTRASTIVE.value,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "image_px": image_px if isinstance(image_px, int) else image_px[0],
-        "preprocessing": asdict(preprocessing),
+        "preprocessing": {field: getattr(preprocessing, field) for field in PREPROCESS_FIELDS},
     }
 
 

@@ -1,14 +1,14 @@
 """One image cropped by a recipe. In: an RGB image; out: uint8 pixels, equal bit for bit to the reference transforms.
 
-Follows torchvision's and open_clip's transforms on PIL images, whose resize gives uint8 anyway: a model fed from these
-crops sees what it would see without them.
+Follows the transforms of torchvision and open_clip, and transformers' image processors, on PIL images. Their resize
+gives uint8 anyway: a model fed from these crops sees what it would see without them.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from evaluator.pixels.recipe import CropRecipe, Fit
+from evaluator.pixels.recipe import Centre, CropRecipe, Fit
 
 Pixels = NDArray[np.uint8]
 
@@ -35,9 +35,14 @@ def _resized_to(size: tuple[int, int], recipe: CropRecipe) -> tuple[int, int]:
 def _centre(image: Image.Image, recipe: CropRecipe) -> Image.Image:
     """The square in the middle; what the image does not cover is filled."""
     side, (width, height) = recipe.crop_px, image.size
+    floors = recipe.centre is Centre.FLOOR
     if width < side or height < side:
         padded = Image.new("RGB", (max(width, side), max(height, side)), (recipe.fill,) * 3)
-        padded.paste(image, (max(side - width, 0) // 2, max(side - height, 0) // 2))
+        spare_x, spare_y = max(side - width, 0) + floors, max(side - height, 0) + floors
+        padded.paste(image, (spare_x // 2, spare_y // 2))
         image, (width, height) = padded, padded.size
-    left, top = round((width - side) / 2.0), round((height - side) / 2.0)
+    if floors:
+        left, top = (width - side) // 2, (height - side) // 2
+    else:
+        left, top = round((width - side) / 2.0), round((height - side) / 2.0)
     return image.crop((left, top, left + side, top + side))

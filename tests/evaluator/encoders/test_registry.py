@@ -16,16 +16,18 @@ import torch
 from evaluator.encoders import freeze
 from evaluator.encoders.architecture import Preprocessing
 from evaluator.encoders.choices import Precision
-from evaluator.encoders.open_clip import build_model, expected_tensors, load_encoder, match_architecture
+from evaluator.encoders.loading import expected_tensors, load_model, match_architecture
+from evaluator.encoders.open_clip import build_model
+from evaluator.encoders.open_clip_config import read_preprocessing
 from evaluator.encoders.registry import (  # fmt: skip
     FACTS,
     OWN_CONFIGS,
     find_architecture,
     get_architecture,
     list_architectures,
-    read_preprocessing,
 )
 from evaluator.errors import InputError
+from evaluator.pixels.crop import crop
 from evaluator.weights.checkpoint import open_checkpoint
 from tests.builders.weights import TINY, tiny_state, write_state
 
@@ -125,12 +127,13 @@ def test_own_load_equals_open_clips_on_every_tensor(tmp_path: Path) -> None:
 def test_preprocessing_equals_open_clips_evaluation_transform(tmp_path: Path) -> None:
     weights, architecture = write_state(tiny_state(), tmp_path / "a.safetensors"), get_architecture(TINY)
     with open_checkpoint(weights) as file:
-        encoder = load_encoder(
+        encoder = load_model(
             file, match_architecture(file, architecture), architecture, device=torch.device("cpu"),
             precision=Precision.FP32,
         )  # fmt: skip
     open_clip.add_model_config(OWN_CONFIGS / f"{TINY}.json")
-    transform = open_clip.create_model_and_transforms(TINY, pretrained=None)[2]
+    transform, recipe = open_clip.create_model_and_transforms(TINY, pretrained=None)[2], architecture.crop_recipe
     for size in ((64, 64), (200, 90), (17, 230)):
         image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8))
-        assert torch.equal(encoder.preprocess(image), transform(image))
+        assert recipe is not None
+        assert torch.equal(encoder.normalise(crop(image, recipe)[None])[0], transform(image))
