@@ -28,6 +28,7 @@ from evaluator.detectors.detector import Places
 from evaluator.encoders.architecture import Architecture
 from evaluator.encoders.choices import Precision
 from evaluator.encoders.device import computing_in
+from evaluator.encoders.processor_config import CODE, FIELD
 from evaluator.errors import InputError
 
 
@@ -105,7 +106,7 @@ def build_model(architecture: Architecture) -> torch.nn.Module:
         return kind.model(config).eval()
     except (KeyError, TypeError, ValueError, RuntimeError) as error:  # organisers wrote it
         message = f"transformers cannot build {architecture.name}: {error!r}"
-        raise InputError.single("bad_architecture_file", message, field="architecture") from error
+        raise InputError.single(CODE, message, field=FIELD) from error
 
 
 def wrap_model(
@@ -122,7 +123,7 @@ def wrap_model(
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"The image processor or tokenizer of {architecture.name} cannot be read: {error!r}"
-        raise InputError.single("bad_architecture_file", message, field="architecture") from error
+        raise InputError.single(CODE, message, field=FIELD) from error
     return OwlDetector(
         model=model, pads=kind.pads, image_processor=image_processor, tokenizer=tokenizer, device=device,
         precision=precision, context_length=architecture.context_length,

@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from evaluator.encoders.architecture import Architecture, Family, Library, Preprocessing
+from evaluator.encoders.architecture import Architecture
+from evaluator.encoders.folders import read_folder
 from tests.builders.weights import write_state
 
 SIDE, PATCH, CONTEXT = 48, 8, 12
 WORDS = ("round", "long", "cell", "nucleus", "mitochondria", "white", "blood", "dense", "body")
-NAMES = ("tiny-owlv2", "tiny-owlvit")
+PARAMETERS = {"tiny-owlv2": 50_152, "tiny-owlvit": 48_007}
+NAMES = tuple(PARAMETERS)
 
 
 def detector_folders(folder: Path) -> dict[str, Path]:
@@ -17,27 +19,20 @@ def detector_folders(folder: Path) -> dict[str, Path]:
     weights = {}
     for seed, name in enumerate(NAMES):
         write_detector_folder(name, folder / "registry" / name)
-        state = random_state(detector_architecture(name, folder / "registry" / name), seed)
+        state = random_state(read_folder(folder / "registry" / name), seed)
         weights[name] = write_state(state, folder / f"{name}.safetensors")
     return weights
 
 
 def write_detector_folder(name: str, folder: Path) -> None:
-    """config.json, preprocessor_config.json and tokenizer files, as transformers saves them."""
+    """architecture.json; config.json, preprocessor_config.json and tokenizer files, as transformers saves them."""
     folder.mkdir(parents=True)
+    (folder / "architecture.json").write_text(
+        json.dumps({"family": "detector", "library": "transformers", "parameters": PARAMETERS[name]})
+    )
     (folder / "config.json").write_text(json.dumps(_config(name.removeprefix("tiny-"))))
     (folder / "preprocessor_config.json").write_text(json.dumps(_processor(name)))
     write_tokenizer(folder)
-
-
-def detector_architecture(name: str, folder: Path) -> Architecture:
-    """The Architecture of a folder."""
-    config = json.loads((folder / "config.json").read_text())
-    return Architecture(
-        name=name, family=Family.DETECTOR, library=Library.TRANSFORMERS, parameters=None, config=config, folder=folder,
-        image_px=config["vision_config"]["image_size"], activation=config["vision_config"]["hidden_act"],
-        context_length=config["text_config"]["max_position_embeddings"], preprocessing=Preprocessing(),
-    )  # fmt: skip
 
 
 def random_state(architecture: Architecture, seed: int = 0) -> dict[str, Any]:

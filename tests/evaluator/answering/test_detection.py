@@ -17,6 +17,7 @@ from evaluator.answering.run import Run, answer_release
 from evaluator.answering.settings import BatchSizes, RunSettings
 from evaluator.answers import ANSWERS, ROW_ID, Protocol, align
 from evaluator.encoders.choices import Device, Precision
+from evaluator.encoders.folders import read_folder
 from evaluator.errors import EvaluationFailed, InputError
 from evaluator.release.importer import import_hub
 from evaluator.release.key import read_key
@@ -24,7 +25,7 @@ from evaluator.release.read import read_info, read_items, read_questions
 from evaluator.release.schema import Split
 from evaluator.scoring import score
 from evaluator.weights.checkpoint import open_checkpoint
-from tests.builders.detectors import NAMES, detector_architecture, detector_folders, random_state
+from tests.builders.detectors import NAMES, detector_folders, random_state
 from tests.builders.hub import hub_box, hub_row, write_hub
 from tests.builders.weights import write_state
 from tests.evaluator.detectors import slow_loop
@@ -60,7 +61,7 @@ def _png(seed: int) -> bytes:
 
 def run(folder: Path, name: str = "tiny-owlv2", settings: RunSettings = ON_CPU, weights: Path | None = None,
         **how: Any) -> Run:  # fmt: skip
-    architecture = detector_architecture(name, folder / "registry" / name)
+    architecture = read_folder(folder / "registry" / name)
     with open_checkpoint(weights or folder / f"{name}.safetensors") as file:
         return answer_release(folder / "release", Split.DEV, file, architecture, settings, **how)
 
@@ -160,7 +161,7 @@ def test_images_of_many_places_go_in_smaller_batches(folder: Path) -> None:
     from evaluator.encoders.architecture import Family
     from evaluator.pixels.cache import PixelCache
 
-    architecture = detector_architecture("tiny-owlv2", folder / "registry/tiny-owlv2")
+    architecture = read_folder(folder / "registry/tiny-owlv2")
     with open_material(folder / "release", Split.DEV, architecture, PixelCache()) as material:
         asked = ask_localisation(material.items, material.questions)
         sizes = BatchSizes(images=64, texts=1)
@@ -219,7 +220,7 @@ def _rounded(answers: pa.Table) -> list[list[tuple[Any, ...]]]:
 
 @pytest.mark.parametrize("tensor", ["class_head.logit_shift.bias", "box_head.dense0.weight"])
 def test_overflowing_model_fails_as_the_submitters(folder: Path, tmp_path: Path, tensor: str) -> None:
-    state = random_state(detector_architecture("tiny-owlv2", folder / "registry/tiny-owlv2"))
+    state = random_state(read_folder(folder / "registry/tiny-owlv2"))
     state[tensor] = torch.full_like(state[tensor], 3e38)
     state["class_head.logit_scale.weight"] *= 100
     with pytest.raises(EvaluationFailed) as failed:
@@ -238,6 +239,6 @@ def test_other_protocols_are_refused(folder: Path) -> None:
 
 
 def test_release_without_boxes_has_nothing_to_find(small_release: Path, folder: Path) -> None:
-    architecture = detector_architecture("tiny-owlv2", folder / "registry/tiny-owlv2")
+    architecture = read_folder(folder / "registry/tiny-owlv2")
     with open_checkpoint(folder / "tiny-owlv2.safetensors") as file, pytest.raises(InputError, match="nothing_to_ask"):
         answer_release(small_release, Split.TEST, file, architecture, ON_CPU)

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from evaluator.encoders.choices import Precision
+from evaluator.encoders.folders import read_folder
 from evaluator.encoders.loading import load_model, match_architecture
 from evaluator.errors import InputError
 from evaluator.weights.checkpoint import open_checkpoint
@@ -17,7 +18,6 @@ from tests.builders.detectors import (
     NAMES,
     PATCH,
     SIDE,
-    detector_architecture,
     random_state,
     write_detector_folder,
 )
@@ -28,7 +28,7 @@ GRID = SIDE // PATCH
 
 def load(name: str, folder: Path, **changes: torch.Tensor):  # type: ignore[no-untyped-def]
     write_detector_folder(name, folder)
-    architecture = detector_architecture(name, folder)
+    architecture = read_folder(folder)
     weights = write_state(random_state(architecture) | changes, folder.parent / f"{name}.safetensors")
     with open_checkpoint(weights) as file:
         return load_model(
@@ -88,10 +88,10 @@ def test_weights_are_float32_whatever_the_config_says(tmp_path: Path) -> None:
 def test_folder_without_its_processor_is_named(file: str, tmp_path: Path) -> None:
     folder = tmp_path / "tiny-owlv2"
     write_detector_folder("tiny-owlv2", folder)
+    architecture = read_folder(folder)
     (folder / file).unlink()
-    architecture = detector_architecture("tiny-owlv2", folder)
     weights = write_state(random_state(architecture), tmp_path / "a.safetensors")
-    with open_checkpoint(weights) as opened, pytest.raises(InputError, match="bad_architecture_file"):
+    with open_checkpoint(weights) as opened, pytest.raises(InputError, match="bad_architecture_folder"):
         load_model(
             opened, match_architecture(opened, architecture), architecture, device=torch.device("cpu"),
             precision=Precision.FP32,
@@ -101,13 +101,13 @@ def test_folder_without_its_processor_is_named(file: str, tmp_path: Path) -> Non
 def test_code_in_a_folder_never_runs(tmp_path: Path) -> None:
     folder = tmp_path / "tiny-owlv2"
     write_detector_folder("tiny-owlv2", folder)
+    architecture = read_folder(folder)  # reading it later would refuse it already
     (folder / "trap.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\nclass Trap: pass\n")
     for name, key in (("tokenizer_config.json", "AutoTokenizer"), ("preprocessor_config.json", "AutoImageProcessor"),
                       ("config.json", "AutoModel")):  # fmt: skip
         path = folder / name
         content = json.loads(path.read_text())
         path.write_text(json.dumps(content | {"auto_map": {key: ["trap.Trap", "trap.Trap"]}, "tokenizer_class": "X"}))
-    architecture = detector_architecture("tiny-owlv2", folder)
     weights = write_state(random_state(architecture), tmp_path / "a.safetensors")
     try:
         with open_checkpoint(weights) as opened:
