@@ -3,12 +3,13 @@
 Every image is looked at once, every distinct list of classes is embedded once.
 """
 
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from PIL import Image
 
 from evaluator.answering.answered import Answered
@@ -27,14 +28,14 @@ PLACES_PER_IMAGE = 256  # BatchSizes.images is meant for images of so many place
 
 
 def answer(
-    detector: Detector, images: PackedImages, asked: LocalisationAsked, sizes: BatchSizes, clock: StageClock,
-    resume: Resume,
+    detector: Detector, images: PackedImages, items: pa.Table, asked: LocalisationAsked, sizes: BatchSizes,
+    clock: StageClock, resume: Resume,
 ) -> Answered:  # fmt: skip
-    """Answer every row of `asked` on `images`, one per item.
+    """Answer every row of `asked` on `images`, one per row of `items` (ITEMS, which hold the sizes of stored images).
 
     Raises EvaluationFailed `non_finite_output` when the model gives NaN or infinite numbers.
     """
-    search = _Search(detector, images, asked)
+    search = _Search(detector, images, items, asked)
     batches = Halving(min(sizes.images, max(1, sizes.images * PLACES_PER_IMAGE // detector.n_places)))
     first, total = int(np.searchsorted(search.items, resume.start)), len(search.items)
     clock.report(Stage.BOXES, first, total)
@@ -47,7 +48,7 @@ def answer(
     answers = pa.concat_tables(found).take(pa.array(np.argsort(search.order))).combine_chunks()
     counts = {
         "looked_at": total, "image_batch": batches.size, "truncated_texts": len(search.too_long),
-        "boxes": int(sum(map(len, answers["boxes"].to_pylist()))),
+        "boxes": pc.sum(pc.list_value_length(answers["boxes"])).as_py(),
     }  # fmt: skip
     return Answered(answers=answers, counts=counts, how={"boxes": {"prompt": PROMPT, **asdict(OFFICIAL)}})
 
@@ -55,10 +56,11 @@ def answer(
 class _Search:
     """The rows asked, in the order of their items. items (rows,): their places in the items table, rising."""
 
-    def __init__(self, detector: Detector, images: PackedImages, asked: LocalisationAsked) -> None:
+    def __init__(self, detector: Detector, images: PackedImages, items: pa.Table, asked: LocalisationAsked) -> None:
         self._detector, self._images = detector, images
         self.order = np.argsort(asked.image_of, kind="stable")
         self.items = asked.image_of[self.order]
+        self._stored = np.stack([items["width"].to_numpy(), items["height"].to_numpy()], axis=1)[self.items]
         self._rows = asked.rows.select(ROW_ID).take(pa.array(self.order))
         self._classes = [tuple(asked.classes[row]) for row in self.order]
         prompts = {classes: [PROMPT.format(name) for name in classes] for classes in dict.fromkeys(self._classes)}
@@ -89,8 +91,9 @@ class _Search:
             columns[name] = pa.nulls(len(looked), ANSWERS.field(name).type)
         columns["truncated"] = pa.array([classes in self._cut for classes in classes_of])
         columns["boxes"] = pa.array(
-            [keep_boxes(places, classes, image.size)
-             for (image, places), classes in zip(looked, classes_of, strict=True)],
+            [_boxes(places, classes, image.size, (int(width), int(height)))
+             for (image, places), classes, (width, height)
+             in zip(looked, classes_of, self._stored[start:stop], strict=True)],
             ANSWERS.field("boxes").type,
         )  # fmt: skip
         return pa.table(columns).select(ANSWERS.names).cast(ANSWERS)
@@ -101,6 +104,14 @@ class _Search:
         message = (f"The model gave NaN or infinite numbers ({Stage.BOXES}, {start:,} to {stop:,} of "
                    f"{len(self.items):,}). Check that the checkpoint runs in float32 on ordinary images.")  # fmt: skip
         raise EvaluationFailed("non_finite_output", message, retry=False)
+
+
+def _boxes(
+    places: Places, classes: Sequence[str], seen: tuple[int, int], stored: tuple[int, int]
+) -> list[dict[str, Any]]:
+    """Boxes in pixels of the stored image; a blank image has another size than the one whose place it takes."""
+    stretch = np.tile(np.divide(stored, seen, dtype=np.float32), 2)
+    return keep_boxes(replace(places, boxes=places.boxes * stretch), classes, stored)
 
 
 def _to_part(answers: pa.Table) -> bytes:

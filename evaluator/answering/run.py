@@ -72,6 +72,7 @@ def answer_split(
     record = {
         **describe_run(material.info, material.split, architecture, settings, device),
         **answered.how,
+        "images": "blank" if material.blank else "stored",
         "weights": {"sha256": digest, "bytes": weights.file_bytes, "tolerated": keys.facts()},
         "counts": {"images": material.items.num_rows, "rows": answered.answers.num_rows, **answered.counts},
         "seconds": {stage.value: round(took, 3) for stage, took in clock.seconds.items()}
@@ -94,16 +95,19 @@ def answer_release(
     *,
     cache: PixelCache | None = None,
     on_progress: OnProgress | None = None,
+    blank_images: bool = False,
     **how: Any,
 ) -> Run:
-    """`answer_split` on a split of a release folder, in this process. `cache`: where decoded images are kept."""
+    """`answer_split` on a split of a release folder, in this process. `cache`: where decoded images are kept;
+    `blank_images`: show the model a grey image in place of each item's own (evaluator.pixels.blank)."""
     require_protocol(settings.protocol, architecture.family)
     clock = StageClock(architecture.family, on_progress)
 
     def prepared(done: int, total: int) -> None:
         clock.report(Stage.PIXELS, done, total)
 
-    with open_material(release, split, architecture, cache or PixelCache(), prepared) as material:
+    kept = cache or PixelCache()
+    with open_material(release, split, architecture, kept, prepared, blank=blank_images) as material:
         return answer_split(material, weights, architecture, settings, clock, **how)
 
 
@@ -117,7 +121,7 @@ def _answer(
             return contrastive.answer(model, material.crops(architecture), asked, sizes, clock, resume)
         case Family.DETECTOR:
             looked_for = ask_localisation(material.items, material.questions)
-            return detection.answer(model, material.images(), looked_for, sizes, clock, resume)
+            return detection.answer(model, material.images(), material.items, looked_for, sizes, clock, resume)
         case _:
             raise NotImplementedError(architecture.family)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from evaluator.pixels.files import pack_images, write_crops
+from evaluator.pixels.files import pack_blank, pack_images, write_blank_crop, write_crops
 from evaluator.pixels.recipe import CropRecipe
 from evaluator.release.schema import Split
 
@@ -37,23 +37,30 @@ class PixelCache:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """The images of a split, in order, as crops by the recipe `form`, or packed whole when it is None."""
+    """The images of a split, in order, as crops by the recipe `form`, or packed whole when it is None. `blank`: in place
+    of each the grey image of evaluator.pixels.blank."""
 
     release: Path
     release_hash: str
     split: Split
     files: Sequence[str]
     form: CropRecipe | None
+    blank: bool = False
 
     @property
     def name(self) -> str:
         form = PACKED if self.form is None else self.form.key
+        if self.blank:
+            form += " blank"
         named = hashlib.sha256(f"{self.release_hash} {self.split} {len(self.files)} {form}".encode())
         return f"{named.hexdigest()}{SUFFIX}"
 
     def write(self, out: BinaryIO, on_done: OnDone) -> None:
         """Make the file. Raises EvaluationFailed `unreadable_image`."""
-        if self.form is None:
+        if self.blank:
+            pack_blank(len(self.files), out) if self.form is None else write_blank_crop(self.form, out)
+            on_done(len(self.files))
+        elif self.form is None:
             pack_images(self.release, self.files, out, on_done)
         else:
             write_crops(self.release, self.files, self.form, out, on_done)

@@ -1,10 +1,12 @@
 """The images of a split in one file, which can be handed to a sandbox as one descriptor.
 
-Two forms. Crops: uint8 (n, crop_px, crop_px, 3), nothing else. Packed: the image files one after the other, for models
-that bring a processor of their own: n, then n + 1 offsets (all int64, little-endian), then the bytes.
+Two forms. Crops: uint8 (n, crop_px, crop_px, 3), nothing else; a single crop stands for all n images. Packed: the image
+files one after the other, for models that bring a processor of their own: n, then n + 1 offsets (all int64,
+little-endian), then the bytes.
 """
 
 import io
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from evaluator.pixels.blank import blank_image, blank_png
 from evaluator.pixels.crop import Pixels, crop
 from evaluator.pixels.read import decode, read_image
 from evaluator.pixels.recipe import CropRecipe
@@ -46,19 +49,38 @@ def open_crops(file: BinaryIO, n: int, recipe: CropRecipe) -> NDArray[np.uint8]:
     """The crops of n images, read on touch. Raises ValueError for a file of another size."""
     shape = (n, recipe.crop_px, recipe.crop_px, 3)
     n_bytes = os.fstat(file.fileno()).st_size
-    if n_bytes != int(np.prod(shape)):
+    if not n:
+        return np.empty(shape, np.uint8)
+    if n_bytes == math.prod(shape[1:]):
+        return np.broadcast_to(np.memmap(file, np.uint8, "r", shape=(1, *shape[1:])), shape)
+    if n_bytes != math.prod(shape):
         raise ValueError(f"{n_bytes:,} bytes are no crops of shape {shape}")
-    return np.memmap(file, np.uint8, "r", shape=shape) if n else np.empty(shape, np.uint8)
+    return np.memmap(file, np.uint8, "r", shape=shape)
 
 
 def pack_images(folder: Path, files: Sequence[str], out: BinaryIO, on_done: OnDone) -> None:
     """Put the image files one after the other, undecoded."""
-    sizes = [(folder / file).stat().st_size for file in files]
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(OFFSET)
-    out.write(np.array([len(files)], OFFSET).tobytes() + offsets.tobytes())
+    _write_offsets([(folder / file).stat().st_size for file in files], out)
     for done, file in enumerate(files, 1):
         out.write((folder / file).read_bytes())
         on_done(done)
+
+
+def write_blank_crop(recipe: CropRecipe, out: BinaryIO) -> None:
+    """The grey image of evaluator.pixels.blank as crops."""
+    out.write(crop(blank_image(), recipe).tobytes())
+
+
+def pack_blank(n: int, out: BinaryIO) -> None:
+    """The grey image of evaluator.pixels.blank, n times, packed."""
+    content = blank_png()
+    _write_offsets([len(content)] * n, out)
+    out.write(content * n)
+
+
+def _write_offsets(sizes: Sequence[int], out: BinaryIO) -> None:
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(OFFSET)
+    out.write(np.array([len(sizes)], OFFSET).tobytes() + offsets.tobytes())
 
 
 class PackedImages:

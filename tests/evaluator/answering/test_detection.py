@@ -166,7 +166,7 @@ def test_images_of_many_places_go_in_smaller_batches(folder: Path) -> None:
         asked = ask_localisation(material.items, material.questions)
         sizes = BatchSizes(images=64, texts=1)
         answered = detection.answer(
-            Fine(), material.images(), asked, sizes, StageClock(Family.DETECTOR), Resume()
+            Fine(), material.images(), material.items, asked, sizes, StageClock(Family.DETECTOR), Resume()
         )  # fmt: skip
     assert Fine.sizes == [4, 4, 4, 4]
     assert answered.answers["boxes"].to_pylist() == [[]] * 16 and set(answered.answers["chosen"].to_pylist()) == {0}
@@ -242,3 +242,20 @@ def test_release_without_boxes_has_nothing_to_find(small_release: Path, folder: 
     architecture = read_folder(folder / "registry/tiny-owlv2")
     with open_checkpoint(folder / "tiny-owlv2.safetensors") as file, pytest.raises(InputError, match="nothing_to_ask"):
         answer_release(small_release, Split.TEST, file, architecture, ON_CPU)
+
+
+def test_boxes_drawn_on_no_image_are_stretched_onto_each(folder: Path) -> None:
+    """One grey square for all: what is drawn there depends on the list of classes and on nothing else of the item."""
+    done = run(folder, blank_images=True)
+    assert done.record["images"] == "blank"
+    size = {item["image_id"]: (item["width"], item["height"])
+            for item in read_items(folder / "release", Split.DEV).to_pylist()}  # fmt: skip
+    assert len(set(size.values())) == len(SIZES)
+    shares: dict[str, list[tuple[float, ...]]] = {}
+    for answer in done.answers.to_pylist():
+        width, height = size[answer["image_id"]]
+        drawn = [(box["x1"] / width, box["y1"] / height, box["x2"] / width, box["y2"] / height)
+                 for box in answer["boxes"]]  # fmt: skip
+        assert drawn and np.max(drawn) <= 1 + 1e-6
+        np.testing.assert_allclose(drawn, shares.setdefault(answer["dataset"], drawn), atol=1e-4)
+    assert shares.keys() == {"wbc", "cryo"}
