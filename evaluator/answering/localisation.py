@@ -1,7 +1,7 @@
 """What a detector is asked. In: items and QUESTIONS; out: images to look at, classes to look for. Torch-free.
 
-Its answers are ANSWERS rows: `chosen` 0 where boxes were given (an empty list says that none is there), ABSTAINED where
-none were; `boxes` in pixels of the stored image; `scores` and `text` null.
+Its answers are ANSWERS rows: `chosen` FOUND where boxes were given (an empty list says that none is there), ABSTAINED
+where none were; `boxes` in pixels of the stored image; `scores` and `text` null.
 """
 
 from dataclasses import dataclass
@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from evaluator.answers import FOUND
 from evaluator.errors import InputError
 from evaluator.release.read import item_ids
 from evaluator.release.schema import LOCALISATION
 
-FOUND = 0  # `chosen` of a localisation row whose boxes were given
+__all__ = ["FOUND", "LocalisationAsked", "ask_localisation"]
 
 
 @dataclass(frozen=True, kw_only=True)

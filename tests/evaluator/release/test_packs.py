@@ -59,6 +59,23 @@ def test_sample_predictions_are_valid_as_they_are(small_release, unpack, split, 
     assert (facts.variants, facts.abstained) == ((None,), 0)
 
 
+@pytest.mark.parametrize("name", ["sample_predictions.jsonl", "sample_predictions.csv"])
+def test_samples_answer_boxes_and_cognition_too(boxed_release, tmp_path, name):
+    with zipfile.ZipFile(boxed_release / "packs" / "test.zip") as pack:
+        pack.extractall(tmp_path)
+    checked = check_file(tmp_path / name, tmp_path, Split.TEST)
+    assert checked.facts.tasks_beside == ("cognition", "localisation-cells_a", "localisation-cells_b")
+    whole = {"x1": 0.0, "y1": 0.0, "x2": 12.0, "y2": 12.0, "score": None}
+    boxes = [row["boxes"] for row in checked.answers.to_pylist() if row["question"] == "localisation"]
+    assert {box["class"] for (box,) in boxes} == {"cell", "object"}
+    assert all(box.items() >= whole.items() for (box,) in boxes)
+    lines = [json.loads(line) for line in (tmp_path / "questions.jsonl").read_text("utf-8").splitlines()]
+    prompts = {line["question"]: line["prompt"] for line in lines if line["variant"] is None}
+    assert prompts["localisation"] is None and prompts["cognition_0"].startswith("Answer with a single letter")
+    subprocess.run([sys.executable, "-I", "make_predictions.py"], cwd=tmp_path, check=True, timeout=60)
+    assert check_file(tmp_path / "predictions.jsonl", tmp_path, Split.TEST).facts.tasks_beside == ("cognition",)
+
+
 def test_the_script_writes_a_valid_file_and_is_short(unpack):
     folder = unpack(Split.TEST)
     assert len((folder / "make_predictions.py").read_text().splitlines()) <= 20
