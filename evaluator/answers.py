@@ -31,6 +31,7 @@ class Protocol(StrEnum):
     CAPTIONS = "captions"
     QUESTIONS = "questions"
     LETTER = "letter"
+    BOXES = "boxes"
     SELF_REPORTED = "self-reported"
 
 

@@ -17,7 +17,7 @@ def fingerprint(job: AnswerJob) -> str:
     kind = "cuda" if job.device is not Device.CPU and has_gpu() else "cpu"
     facts = {
         "weights": job.weights_sha256, "release": read_info(job.release).hash, "split": job.split,
-        "architecture": job.architecture, "protocol": job.protocol, "precision": job.precision, "device": kind,
+        "architecture": job.architecture, "protocol": job.protocol, "precision": job.precision, "device": kind, "blank": job.blank_images,
         "batch_sizes": asdict(BATCH_SIZES[kind]), "code": code_digest(), "versions": versions(),
     }  # fmt: skip
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
