@@ -230,12 +230,8 @@ def test_flood_of_plain_output_is_dropped(job: AnswerJob, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("change", ["drop", "swap", "scores", "chosen", "nan", "column", "text", "boxes"])
 def test_answers_to_other_questions_are_not_taken(job: AnswerJob, change: str) -> None:
-    rows = rows_asked(
-        read_items(job.release, Split.TEST),
-        read_questions(job.release, Split.TEST),
-        Family.CONTRASTIVE,
-        Protocol.CAPTIONS,
-    )
+    items, questions = read_items(job.release, Split.TEST), read_questions(job.release, Split.TEST)
+    rows = rows_asked(items, questions, Family.CONTRASTIVE, Protocol.CAPTIONS)
     with open_checkpoint(job.weights) as weights:
         good = answer_release(
             job.release, job.split, weights, get_architecture(TINY), RunSettings(device=Device.CPU)
