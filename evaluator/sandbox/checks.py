@@ -9,9 +9,10 @@ import pyarrow.compute as pc
 
 from evaluator.answering.embeddings import Embeddings, named_embeddings
 from evaluator.answering.localisation import FOUND, ask_localisation
-from evaluator.answering.questions import ask
+from evaluator.answering.questions import PROTOCOLS, ask
 from evaluator.answers import ABSTAINED, ANSWER_BOX, ANSWERS, MAX_REPLY_CHARS, ROW_ID, Protocol
 from evaluator.encoders.architecture import Family
+from evaluator.errors import InputError
 from evaluator.release.boxes import MAX_BOXES
 from evaluator.sandbox.frames import BrokenFrames
 
@@ -23,6 +24,17 @@ def rows_asked(items: pa.Table, questions: pa.Table, family: Family, protocol: P
     if family is Family.DETECTOR:
         return ask_localisation(items, questions).rows
     return ask(items, questions, protocol).rows
+
+
+def first_protocol(items: pa.Table, questions: pa.Table, family: Family) -> Protocol | None:
+    """The first of the family's protocols, its own before all, by which the split has anything to ask; None without."""
+    for protocol in PROTOCOLS[family]:
+        try:
+            rows_asked(items, questions, family, protocol)
+        except InputError:
+            continue
+        return protocol
+    return None
 
 
 def most_bytes(rows: pa.Table, protocol: Protocol, family: Family) -> int:

@@ -14,7 +14,7 @@ from django.db import DatabaseError, connection, transaction
 
 from evaluator.answering.embeddings import write_embeddings
 from evaluator.answering.parts import Resume
-from evaluator.answers import write_answers
+from evaluator.answers import Protocol, write_answers
 from evaluator.encoders.choices import Device
 from evaluator.errors import EvaluationFailed
 from evaluator.pixels.cache import PixelCache
@@ -41,6 +41,7 @@ def run(claim: Claim, should_stop: Callable[[], bool]) -> None:
         job = AnswerJob(
             release=storage.release_folder(submission.release), split=split, weights=weights,
             weights_sha256=submission.file_sha256, architecture=submission.architecture,
+            protocol=Protocol(evaluation.protocol) if evaluation.protocol else None,
             device=Device(settings.EVALUATION_DEVICE), timeout_s=settings.EVALUATION_TIMEOUT_S,
             cache=PixelCache(folder=settings.PIXEL_CACHE_ROOT, max_bytes=settings.PIXEL_CACHE_BYTES),
         )  # fmt: skip

@@ -10,9 +10,13 @@ from typing import Any
 from django.db import transaction
 
 from evaluator.answers import Protocol, write_answers
+from evaluator.encoders.registry import get_architecture
+from evaluator.errors import InputError
 from evaluator.predictions.check import check_file
+from evaluator.release.read import read_items, read_questions
 from evaluator.release.schema import Split
 from evaluator.sandbox import validate_in_child
+from evaluator.sandbox.checks import first_protocol
 from leaderboard import states, storage
 from leaderboard.models import Evaluation, Submission
 from leaderboard.models.submissions import SubmissionKind
@@ -39,7 +43,22 @@ def validate(claim: Claim, should_stop: Callable[[], bool]) -> None:
 def _check_checkpoint(submission: Submission) -> tuple[dict[str, Any], list[Evaluation]]:
     with storage.local_files(submission) as weights:  # the only file, or the index beside its shards
         facts = validate_in_child(weights, submission.architecture)
-    return facts, [Evaluation(submission=submission, split=split) for split in submission.release.info["splits"]]
+    return facts, _evaluations(submission)
+
+
+def _evaluations(submission: Submission) -> list[Evaluation]:
+    """One evaluation for each split that has anything to ask this kind of model; InputError where none has."""
+    folder, family = storage.release_folder(submission.release), get_architecture(submission.architecture).family
+    found = []
+    for split in submission.release.info["splits"]:
+        protocol = first_protocol(read_items(folder, Split(split)), read_questions(folder, Split(split)), family)
+        if protocol is not None:
+            found.append(Evaluation(submission=submission, split=split, protocol=protocol))
+    if not found:
+        message = (f"This release has nothing to ask a {family} model. Choose another release, or an architecture of "
+                   "another family.")  # fmt: skip
+        raise InputError.single("nothing_to_ask", message, field="release")
+    return found
 
 
 def _check_predictions(submission: Submission) -> tuple[dict[str, Any], list[Evaluation]]:
