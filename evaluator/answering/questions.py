@@ -59,17 +59,17 @@ def ask(items: pa.Table, questions: pa.Table, protocol: Protocol) -> Asked:
 
     captions: both caption variants, options as they are, and cognition in question form, since it has no captions.
     questions, letter: every question form. In question form a text is the question + " " + the option. Localisation is
-    asked by `ask_localisation`. Raises InputError when the split has no such rows, ValueError when a question names no
-    item.
+    asked by `ask_localisation`. Raises InputError when the split has nothing in this form (cognition alone counts only
+    where there is nothing else), ValueError when a question names no item.
     """
     is_question_form = pc.is_null(questions["variant"])
-    if protocol is Protocol.CAPTIONS:
-        has_rows = not pc.all(is_question_form).as_py()
-        wanted = pc.or_(pc.invert(is_question_form), pc.starts_with(questions["question"], f"{COGNITION}_"))
-    else:
-        wanted = pc.and_(is_question_form, pc.not_equal(questions["question"], LOCALISATION))
-        has_rows = pc.any(wanted).as_py()
-    if not has_rows:
+    has_options = pc.not_equal(questions["question"], LOCALISATION)
+    is_cognition = pc.starts_with(questions["question"], f"{COGNITION}_")
+    has_form = pc.invert(is_question_form) if protocol is Protocol.CAPTIONS else is_question_form
+    wanted = pc.and_(has_options, pc.or_(has_form, is_cognition))
+    others = pc.and_(has_options, pc.invert(is_cognition))
+    expected = others if pc.any(others).as_py() or protocol is Protocol.CAPTIONS else is_cognition
+    if not pc.any(pc.and_(expected, has_form)).as_py():
         other = Protocol.QUESTIONS if protocol is Protocol.CAPTIONS else Protocol.CAPTIONS
         message = f"This split has no rows for the protocol '{protocol}'. Use --protocol {other}."
         raise InputError.single("nothing_to_ask", message, field="protocol")

@@ -27,7 +27,7 @@ from leaderboard.states import EvaluationState
 from leaderboard.uploads import received_from
 from leaderboard.workers.drain import drain
 from tests.builders import surfaces
-from tests.builders.hub import hub_rows, write_hub
+from tests.builders.hub import hub_box, hub_rows, write_hub
 from tests.builders.leaderboard import make_user
 from tests.builders.system import tiny_weights
 from tests.builders.weights import TINY
@@ -56,13 +56,20 @@ def roots(tmp_path, settings, services):
     ]  # fmt: skip
 
 
-def import_with_sentinels(tmp_path, sentinel) -> Release:
+@pytest.fixture
+def corner() -> float:
+    """A number that stands nowhere else: where hidden boxes begin."""
+    return float(f"3.{secrets.randbelow(10**12) + 10**12}1")
+
+
+def import_with_sentinels(tmp_path, sentinel, corner) -> Release:
     rows = given_rows()
     for number, row in enumerate(rows):
         if row["split"] != "dev":
             row["image_id"] = f"{sentinel}{number // 2}_{number}"
             row["image"]["path"] = f"{sentinel}/{number}.png"
             row["pmid"] = row["label_name"] = row["institution"] = sentinel
+            row["bbox"] = [hub_box("cell", corner)] if row["bbox"] else []
     rule = [f"{dataset}=^(.+)_[^_]+$" for dataset in ("cells_a", "cells_b")]
     call_command("import_release", str(write_hub(tmp_path / "hub", rows)), slug="hidden", splits="given", source=rule)
     return Release.objects.get()
@@ -73,9 +80,9 @@ def submit(owner, release, path, **fields) -> Submission:
     return submissions.submit(owner, new)
 
 
-def test_no_hidden_field_leaves_the_key(tmp_path, sentinel, roots, settings, caplog, capfd):
+def test_no_hidden_field_leaves_the_key(tmp_path, sentinel, corner, roots, settings, caplog, capfd):
     caplog.set_level(logging.DEBUG)
-    release = import_with_sentinels(tmp_path, sentinel)
+    release = import_with_sentinels(tmp_path, sentinel, corner)
     owner, staff = make_user(), make_user(is_staff=True)
     checkpoint = submit(owner, release, tiny_weights(), model="mine", kind=SubmissionKind.CHECKPOINT, architecture=TINY)
     wrong = tmp_path / "wrong.jsonl"
@@ -89,7 +96,7 @@ def test_no_hidden_field_leaves_the_key(tmp_path, sentinel, roots, settings, cap
     found = [surface for folder in roots for surface in surfaces.files(folder)] + list(surfaces.tables())
     starts = ["/", "/api/v1/schema/", "/api/v1/releases/", "/api/v1/models/", "/releases/hidden/", "/models/"]
     starts += [f"{prefix}/submissions/{row.pk}/" for row in (checkpoint, rejected) for prefix in ("", "/api/v1")]
-    for board, split in product(("overall", "fine", "cells_a", "coarse-stain"), SPLITS):
+    for board, split in product(("overall", "fine", "cells_a", "coarse-stain", "localisation-cells_a"), SPLITS):
         starts += [f"/releases/hidden/{board}/?split={split}", f"/api/v1/releases/hidden/boards/{board}/?split={split}"]
     for user in (None, owner, staff):
         client = Client()
@@ -101,9 +108,10 @@ def test_no_hidden_field_leaves_the_key(tmp_path, sentinel, roots, settings, cap
 
     assert {f"200 {address}" for address in starts} <= {name for name, _ in found}
     assert len(found) > 500
-    assert [name for name, content in found if sentinel.encode() in content] == []
+    secret = (sentinel.encode(), repr(corner).encode())
+    assert [name for name, content in found if any(each in content for each in secret)] == []
     assert [name for name, _ in found if name.startswith("5")] == []
-    kept = [name for name, content in surfaces.files(settings.KEY_ROOT) if sentinel.encode() in content]
+    kept = [name for name, content in surfaces.files(settings.KEY_ROOT) if all(each in content for each in secret)]
     assert {name.split("/")[-1] for name in kept} >= {"test.parquet (rows)", "sealed.parquet (rows)"}, "search is blind"
 
 
@@ -115,6 +123,7 @@ def with_other_answers(rows: list[dict]) -> list[dict]:
             for asked in (*row["questions"].values(), *row["captions"].values()):
                 asked["answer_idx"] = (asked["answer_idx"] + 1) % len(asked["options"])
                 asked["answer"] = asked["options"][asked["answer_idx"]]
+            row["bbox"] = [hub_box("cell", 4.0)] if row["bbox"] else [hub_box("cell")] * (row["dataset"] == "cells_a")
     return rows
 
 
@@ -122,6 +131,8 @@ def given_rows() -> list[dict]:
     rows = hub_rows(ITEMS_PER_SPLIT * len(SPLITS))
     for number, row in enumerate(rows):
         row["split"] = SPLITS[number // ITEMS_PER_SPLIT]
+        if row["dataset"] == "cells_a" and number % 4:
+            row["bbox"] = [hub_box("cell")]
     return rows
 
 

@@ -56,6 +56,13 @@ def test_cognition_alone_is_not_a_release_with_captions() -> None:
         ask(ITEM_TABLE, table(ROWS[4:]), Protocol.CAPTIONS)
 
 
+def test_cognition_alone_is_asked_only_where_there_is_nothing_else() -> None:
+    captions_and_cognition = table([ROWS[1], ROWS[2], ROWS[4]])
+    with pytest.raises(InputError, match="nothing_to_ask.*captions"):
+        ask(ITEM_TABLE, captions_and_cognition, Protocol.QUESTIONS)
+    assert ask(ITEM_TABLE, table(ROWS[4:]), Protocol.QUESTIONS).rows["question"].to_pylist() == ["cognition_0"]
+
+
 def test_a_detector_is_asked_for_every_class_on_every_image_in_canonical_order() -> None:
     asked = ask_localisation(ITEM_TABLE, table(ROWS))
     assert asked.rows["image_id"].to_pylist() == ["b", "a"]
