@@ -1,4 +1,4 @@
-"""Tiny generative models with all that belongs to them. In: a folder; out: folders as organisers place them, with weights.
+"""Tiny generative models with all that belongs to them. In: a folder; out: what organisers place, and weights.
 
 Nothing is downloaded: tokenizers are trained on a few prompts, weights are random.
 """
@@ -46,7 +46,7 @@ def generative_folders(folder: Path) -> dict[str, Path]:
     }  # fmt: skip
 
 
-def generative_architecture(folder: Path, **changes: Any) -> Architecture:
+def generative_architecture(folder: Path, /, **changes: Any) -> Architecture:
     """The architecture that such a folder describes; `changes` override its fields."""
     config = json.loads((folder / "config.json").read_text())
     fields: dict[str, Any] = {
@@ -57,8 +57,11 @@ def generative_architecture(folder: Path, **changes: Any) -> Architecture:
     return Architecture(**fields | changes)
 
 
-def write_llava(folder: Path, *, template: str | None = None, hidden: int = 32, seed: int = 0) -> Path:
-    """A LLaVA with two layers in each tower and a prefix of 16 image tokens; returns its weights."""
+def write_llava(
+    folder: Path, *, template: str | None = None, hidden: int = 32, seed: int = 0, favoured: bool = True
+) -> Path:  # fmt: skip
+    """A LLaVA with two layers in each tower and a prefix of 16 image tokens; returns its weights. favoured: as `lively`
+    makes it."""
     tokenizer = tiny_tokenizer(("<pad>", "<s>", "</s>", "<image>"), bos="<s>", eos="</s>", pad="<pad>")
     sizes = {"hidden_size": hidden, "intermediate_size": 2 * hidden, "num_hidden_layers": 2, "num_attention_heads": 2}
     config = transformers.LlavaConfig(
@@ -76,7 +79,9 @@ def write_llava(folder: Path, *, template: str | None = None, hidden: int = 32, 
         tokenizer=tokenizer, patch_size=8, vision_feature_select_strategy="default", num_additional_image_tokens=1,
         chat_template=template,
     )  # fmt: skip
-    return save(folder, lively(config, tokenizer, seed), processor)
+    torch.manual_seed(seed)
+    fresh = transformers.AutoModelForImageTextToText.from_config(config, dtype=torch.float32)
+    return save(folder, lively(config, tokenizer, seed) if favoured else fresh, processor)
 
 
 def write_qwen(folder: Path, *, seed: int = 3) -> Path:
