@@ -115,8 +115,11 @@ def write_qwen(folder: Path, *, seed: int = 3) -> Path:
     return save(folder, lively(config, tokenizer, seed), processor)
 
 
-def tiny_tokenizer(special: Sequence[str], *, bos: str | None, eos: str, pad: str) -> Any:
-    """A byte-level BPE of 400 tokens that knows the words of the prompts; writes `bos` first where there is one."""
+def tiny_tokenizer(
+    special: Sequence[str], *, bos: str | None, eos: str, pad: str, named: dict[str, str] | None = None
+) -> Any:
+    """A byte-level BPE of 400 tokens that knows the words of the prompts; writes `bos` first where there is one.
+    named: special tokens that a processor asks for by an attribute."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -130,7 +133,11 @@ def tiny_tokenizer(special: Sequence[str], *, bos: str | None, eos: str, pad: st
             single=f"{bos} $A", special_tokens=[(bos, tokenizer.token_to_id(bos))]
         )
     return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=bos, eos_token=eos, pad_token=pad, additional_special_tokens=[*special]
+        tokenizer_object=tokenizer,
+        bos_token=bos,
+        eos_token=eos,
+        pad_token=pad,
+        extra_special_tokens=named or [*special],
     )
 
 

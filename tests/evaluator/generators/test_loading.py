@@ -121,6 +121,16 @@ def test_what_cannot_be_built_is_said(change: dict[str, Any], code: str, folders
     assert refused.value.counts == {code: 1} and LLAVA in refused.value.problems[0].message
 
 
+def test_nothing_is_asked_of_a_network(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*address: Any) -> None:
+        raise AssertionError(f"a connection to {address}")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    for weights in folders.values():
+        load(weights, generative_architecture(weights.parent))
+
+
 def test_a_folder_without_a_processor_is_said(folders: dict[str, Path], tmp_path: Path) -> None:
     for folder in (None, tmp_path):
         with pytest.raises(InputError) as refused:

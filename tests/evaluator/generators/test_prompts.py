@@ -96,11 +96,18 @@ def test_a_question_that_holds_the_image_token_is_refused(plain: Prompter) -> No
 
 def test_letters_are_the_tokens_that_the_tokenizer_goes_on_with(plain: Prompter) -> None:
     tokenizer: Any = plain._tokenizer
-    assert plain.letters(PROMPT, 3) == tuple(tokenizer.convert_tokens_to_ids(["A", "B", "C"]))
-    cut = PROMPT + "\nAnswer: "  # byte-level BPE joins a space with the word behind it
-    expected = [tokenizer(f"<image>\n{cut}{letter}")["input_ids"] for letter in "AB"]
-    before = len(tokenizer(f"<image>\n{cut}")["input_ids"])
-    assert plain.letters(cut, 2) == tuple(ids[before] for ids in expected)
+    a, b, c, space = tokenizer.convert_tokens_to_ids(["A", "B", "C", "Ġ"])
+    assert tokenizer.tokenize("end A") == ["e", "n", "d", "Ġ", "A"]  # it knows no " A": the space tells nothing
+    assert space not in {a, b, c}
+    assert plain.letters(PROMPT, 3) == ((a,), (b,), (c,))
+
+
+def prompter_on(tokenizer: Tokenizer) -> Prompter:
+    """A model without a template whose tokens are those of `tokenizer`."""
+    wrapped = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="</s>", unk_token="<unk>", extra_special_tokens=["<image>"]
+    )
+    return Prompter(SimpleNamespace(tokenizer=wrapped, chat_template=None), "<image>", CONTEXT)
 
 
 def word_prompter(vocabulary: list[str]) -> Prompter:
@@ -108,14 +115,19 @@ def word_prompter(vocabulary: list[str]) -> Prompter:
     words = ["<unk>", "<image>", "</s>", *vocabulary]
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    wrapped = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="</s>", unk_token="<unk>", additional_special_tokens=["<image>"]
-    )
-    return Prompter(SimpleNamespace(tokenizer=wrapped, chat_template=None), "<image>", CONTEXT)
+    return prompter_on(tokenizer)
 
 
 def test_a_letter_that_would_melt_into_the_prompt_is_taken_by_itself() -> None:
-    assert word_prompter(["cell", "A", "B"]).letters("round cell", 2) == (4, 5)
+    assert word_prompter(["cell", "A", "B"]).letters("round cell", 2) == ((4,), (5,))
+
+
+def test_a_letter_counts_with_and_without_a_space_before_it() -> None:
+    tokens = ["<unk>", "<image>", "</s>", "A", "B", "Ġ", "ĠA", "ĠB", ":", "Ċ"]
+    vocabulary = {token: i for i, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[("Ġ", "A"), ("Ġ", "B")], unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    assert prompter_on(tokenizer).letters(":", 2) == ((3, 6), (4, 7))
 
 
 def test_letters_that_begin_alike_cannot_be_told_apart() -> None:
