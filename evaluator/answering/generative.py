@@ -1,8 +1,8 @@
 """Answers of a generative model. In: a Generator, images and questions; out: answers.
 
 Protocol `questions`: the official prompt, a greedy reply, read by the strict parser. Protocol `letter`: the official
-prompt, and the option whose letter is the likeliest next token. Each image goes through the model once for all its
-questions.
+prompt, and the option with whose letter the reply most probably begins. Each image goes through the model once for all
+its questions.
 """
 
 import io

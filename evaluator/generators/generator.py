@@ -39,6 +39,7 @@ class Generator(Protocol):
         ...
 
     def score_letters(self, asked: Sequence[AskedImage]) -> list[list[NDArray[np.float32] | None]]:
-        """For each prompt the log-probability, over the whole vocabulary, of each option's letter as the next token,
-        float32 (n_options,)."""
+        """For each prompt the log-probability that the reply begins with each option's letter: of the letter's first
+        token as the next one, among the whole vocabulary, float32 (n_options,). A letter may follow the prompt directly
+        or after a space; the probabilities of both are added (models differ in which they write)."""
         ...

@@ -4,6 +4,7 @@ An image stands in a prompt as one placeholder token, which the model's processo
 once: the other prompts about it take over the expansion, and so begin with the same tokens up to the image's end.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -75,12 +76,13 @@ class Prompter:
             raise InputError.single("template_changes_prompt", message, field="architecture")
         return text
 
-    def letters(self, prompt: str, n_options: int) -> Tokens:
-        """The token of each letter A, B, … as the next one after the prompt.
+    def letters(self, prompt: str, n_options: int) -> tuple[Tokens, ...]:
+        """For each letter A, B, … the tokens that begin it as the next thing after the prompt, one or two.
 
-        It is the first token that the tokenizer gives beyond the prompt's own for the prompt with the letter written
-        directly behind it. Where the letter would melt into the prompt's last token, it is the first token of the
-        letter by itself. Raises EvaluationFailed `letters_share_a_token`.
+        They are the first token that the tokenizer gives beyond the prompt's own for the prompt with the letter behind
+        it, directly and after a space. Where the letter would melt into the prompt's last token, the first token of the
+        letter by itself stands for it. A token that begins several letters tells nothing and is left out. Raises
+        EvaluationFailed `letters_share_a_token` when that leaves a letter without one.
         """
         return self._letters(prompt, n_options)
 
@@ -176,19 +178,25 @@ class Prompter:
         bos = self._tokenizer.bos_token
         return bos is None or not text.startswith(bos)
 
-    def _find_letters(self, prompt: str, n_options: int) -> Tokens:
-        text, tokens = self.render(prompt), self._tokens(prompt)
-        found = []
-        for letter in ascii_uppercase[:n_options]:
-            longer = self._tokenizer(text + letter, add_special_tokens=self._adds_special(text))["input_ids"]
-            if tuple(longer[: len(tokens)]) == tokens and len(longer) > len(tokens):
-                found.append(longer[len(tokens)])
-            else:
-                found.append(self._tokenizer(letter, add_special_tokens=False)["input_ids"][0])
-        if len(set(found)) < len(found):
+    def _find_letters(self, prompt: str, n_options: int) -> tuple[Tokens, ...]:
+        begins = [self._beginnings(prompt, letter) for letter in ascii_uppercase[:n_options]]
+        uses = Counter(token for tokens in begins for token in tokens)
+        own = tuple(tuple(sorted(token for token in tokens if uses[token] == 1)) for tokens in begins)
+        if not all(own):
             message = "The tokenizer of this architecture begins several letters alike; use the protocol 'questions'."
             raise EvaluationFailed("letters_share_a_token", message, retry=False)
-        return tuple(found)
+        return own
+
+    def _beginnings(self, prompt: str, letter: str) -> set[int]:
+        text, tokens = self.render(prompt), self._tokens(prompt)
+        found = set()
+        for written in (letter, f" {letter}"):
+            longer = self._tokenizer(text + written, add_special_tokens=self._adds_special(text))["input_ids"]
+            if tuple(longer[: len(tokens)]) == tokens and len(longer) > len(tokens):
+                found.add(longer[len(tokens)])
+            elif written == letter:
+                found.add(self._tokenizer(letter, add_special_tokens=False)["input_ids"][0])
+        return found
 
 
 def _common(sequences: Sequence[Tokens]) -> int:

@@ -29,9 +29,12 @@ from evaluator.generators.greedy import write_greedily
 from evaluator.generators.prompts import Batch, Prompter
 from evaluator.generators.sequences import Positions, Sequences, begin
 
-# Decoders that look back only, at every earlier token: a prefix can be computed once and gone on from. Checked in the
-# tests against each model's own generate(). True: tokens have a place in time, height and width (M-RoPE).
-SUPPORTED = {"llava": False, "qwen2_vl": True}
+# Decoders that look back only, at every earlier token, so that a prefix is computed once and gone on from. Each is
+# checked in the tests against its own generate(). True: tokens have a place in time, height and width (M-RoPE).
+SUPPORTED = {
+    "idefics3": False, "internvl": False, "llava": False, "llava_next": False, "llava_onevision": False,
+    "qwen2_5_vl": True, "qwen2_vl": True, "qwen3_vl": True,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +72,7 @@ class TransformersGenerator:
             likely = logits.log_softmax(dim=-1).cpu()
         for (image, prompt), row in zip(_places(batch), likely, strict=True):
             letters = self.prompter.letters(asked[image].prompts[prompt], asked[image].n_options[prompt])
-            scores[image][prompt] = row[list(letters)].numpy()
+            scores[image][prompt] = torch.stack([row[list(tokens)].logsumexp(0) for tokens in letters]).numpy()
         return scores
 
     def _read(self, batch: Batch) -> tuple[Sequences, torch.Tensor]:

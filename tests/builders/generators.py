@@ -1,4 +1,4 @@
-"""Tiny generative models. In: a folder; out: folders as organisers place them, with weights.
+"""Tiny generative models with all that belongs to them. In: a folder; out: what organisers place, and weights.
 
 Nothing is downloaded: tokenizers are trained on a few prompts, weights are random.
 """
@@ -46,7 +46,7 @@ def generative_folders(folder: Path) -> dict[str, Path]:
     }  # fmt: skip
 
 
-def generative_architecture(folder: Path, **changes: Any) -> Architecture:
+def generative_architecture(folder: Path, /, **changes: Any) -> Architecture:
     """The architecture that such a folder describes; `changes` override its fields."""
     config = json.loads((folder / "config.json").read_text())
     fields: dict[str, Any] = {
@@ -57,8 +57,11 @@ def generative_architecture(folder: Path, **changes: Any) -> Architecture:
     return Architecture(**fields | changes)
 
 
-def write_llava(folder: Path, *, template: str | None = None, hidden: int = 32, seed: int = 0) -> Path:
-    """A LLaVA with two layers in each tower and a prefix of 16 image tokens; returns its weights."""
+def write_llava(
+    folder: Path, *, template: str | None = None, hidden: int = 32, seed: int = 0, favoured: bool = True
+) -> Path:  # fmt: skip
+    """A LLaVA with two layers in each tower and a prefix of 16 image tokens; returns its weights. favoured: as `lively`
+    makes it."""
     tokenizer = tiny_tokenizer(("<pad>", "<s>", "</s>", "<image>"), bos="<s>", eos="</s>", pad="<pad>")
     sizes = {"hidden_size": hidden, "intermediate_size": 2 * hidden, "num_hidden_layers": 2, "num_attention_heads": 2}
     config = transformers.LlavaConfig(
@@ -76,7 +79,9 @@ def write_llava(folder: Path, *, template: str | None = None, hidden: int = 32, 
         tokenizer=tokenizer, patch_size=8, vision_feature_select_strategy="default", num_additional_image_tokens=1,
         chat_template=template,
     )  # fmt: skip
-    return save(folder, lively(config, tokenizer, seed), processor)
+    torch.manual_seed(seed)
+    fresh = transformers.AutoModelForImageTextToText.from_config(config, dtype=torch.float32)
+    return save(folder, lively(config, tokenizer, seed) if favoured else fresh, processor)
 
 
 def write_qwen(folder: Path, *, seed: int = 3) -> Path:
@@ -110,8 +115,11 @@ def write_qwen(folder: Path, *, seed: int = 3) -> Path:
     return save(folder, lively(config, tokenizer, seed), processor)
 
 
-def tiny_tokenizer(special: Sequence[str], *, bos: str | None, eos: str, pad: str) -> Any:
-    """A byte-level BPE of 400 tokens that knows the words of the prompts; writes `bos` first where there is one."""
+def tiny_tokenizer(
+    special: Sequence[str], *, bos: str | None, eos: str, pad: str, named: dict[str, str] | None = None
+) -> Any:
+    """A byte-level BPE of 400 tokens that knows the words of the prompts; writes `bos` first where there is one.
+    named: special tokens that a processor asks for by an attribute."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -125,7 +133,11 @@ def tiny_tokenizer(special: Sequence[str], *, bos: str | None, eos: str, pad: st
             single=f"{bos} $A", special_tokens=[(bos, tokenizer.token_to_id(bos))]
         )
     return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=bos, eos_token=eos, pad_token=pad, additional_special_tokens=[*special]
+        tokenizer_object=tokenizer,
+        bos_token=bos,
+        eos_token=eos,
+        pad_token=pad,
+        extra_special_tokens=named or [*special],
     )
 
 

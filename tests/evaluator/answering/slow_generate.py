@@ -1,4 +1,4 @@
-"""The definition, the slow way, with transformers alone: one image, one question, one whole forward at a time."""
+"""The definition, written the slow way with transformers alone: one image and one question at a time."""
 
 from pathlib import Path
 from string import ascii_uppercase
@@ -21,6 +21,7 @@ class SlowGenerator:
     def __init__(self, folder: Path) -> None:
         self.model = transformers.AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
         self.processor = transformers.AutoProcessor.from_pretrained(folder)
+        self.space = self.processor.tokenizer(" ", add_special_tokens=False)["input_ids"][0]
 
     def inputs(self, image: Image.Image, prompt: str, continued: str = "") -> Any:
         """The model's input, `continued` written directly behind it."""
@@ -46,19 +47,20 @@ class SlowGenerator:
         return str(self.processor.tokenizer.decode(new, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def letters(self, image: Image.Image, prompt: str, n_options: int) -> list[float]:
-        """Log-probability of each letter's token behind the prompt."""
+        """Log-probability that the reply begins with each letter, with or without a space before it."""
         made = self.inputs(image, prompt)
         ids = made["input_ids"][0].tolist()
         with torch.inference_mode():
-            likely = self.model(**made).logits[0, -1].log_softmax(-1)
+            probable = self.model(**made).logits[0, -1].double().softmax(-1)
         found = []
         for letter in ascii_uppercase[:n_options]:
-            longer = self.inputs(image, prompt, letter)["input_ids"][0].tolist()
-            if longer[: len(ids)] == ids and len(longer) > len(ids):
-                found.append(longer[len(ids)])
-            else:
-                found.append(self.processor.tokenizer(letter, add_special_tokens=False)["input_ids"][0])
-        return likely[found].tolist()
+            direct, spaced = (
+                self.inputs(image, prompt, text)["input_ids"][0].tolist() for text in (letter, f" {letter}")
+            )
+            assert direct[: len(ids)] == spaced[: len(ids)] == ids, "these tokenizers keep the prompt as it is"
+            first = {direct[len(ids)], spaced[len(ids)]} - {self.space}
+            found.append(float(probable[list(first)].sum().log()))
+        return found
 
 
 def asked(release: Path, items: pa.Table, rows: list[dict[str, Any]]) -> list[tuple[Image.Image, str]]:

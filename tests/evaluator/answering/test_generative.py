@@ -1,6 +1,7 @@
 """Generative models: equal to transformers' own loop one question at a time, whatever stands beside it in the batch."""
 
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from evaluator.answering.questions import Asked, ask, default_protocol, require_
 from evaluator.answering.run import Run, answer_release
 from evaluator.answering.settings import BatchSizes, RunSettings
 from evaluator.answers import ANSWERS, ROW_ID, Protocol
+from evaluator.cli import main
 from evaluator.encoders.architecture import Architecture, Family
 from evaluator.encoders.choices import Device
 from evaluator.errors import EvaluationFailed, InputError
@@ -213,8 +215,7 @@ def test_replies_are_parsed_counted_and_capped(tmp_path: Path) -> None:
     table = [
         ("A", True, 0), (" b.\n", True, 1), ("B) neutrophil", True, 1), ("A) basophil or B) neutrophil", True, -1),
         ("C", True, -1), ("", True, -1), ("The answer is neutrophil", False, -1),
-        ("A) basophil" + " " * 5000, False, 0),
-        (" " * 2000 + "A", True, -1),
+        ("A) basophil" + " " * 5000, False, 0), (" " * 2000 + "A", True, -1),
     ]  # fmt: skip
     questions = questions_table(options, len(table) + 1)
     prompts = [render_prompt(f"Question {i}?", options) for i in range(len(table) + 1)]
@@ -323,3 +324,22 @@ def test_protocols_of_generative_models() -> None:
         "A generative model writes answers to questions; it compares no image with captions, so the protocol "
         "'captions' does not apply. Use questions or letter."
     )
+
+
+def test_the_command_asks_generative_models_questions_and_says_what_went_wrong(
+    folders: dict[str, Path], shapes_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    architecture = generative_architecture(folders[LLAVA].parent)
+    monkeypatch.setattr("evaluator.cli.answer.find_architecture", lambda name: architecture)
+    arguments = ["--release", str(shapes_release), "--split", "test", "--weights", str(folders[LLAVA])]
+    command = ["answer", *arguments, "--architecture", LLAVA, "--device", "cpu", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["protocol"] == "questions" and record["max_new_tokens"] == 32
+    assert not (tmp_path / "out" / "embeddings.npz").exists()
+    shown = capsys.readouterr().out
+    assert f"{record['counts']['unparsed_replies']} replies name no option" in shown
+    assert "replies were cut off at the longest length" in shown
+    assert main([*command, "--protocol", "captions"]) == 2
+    assert "protocol_not_supported" in capsys.readouterr().err
