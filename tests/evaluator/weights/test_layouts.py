@@ -50,7 +50,10 @@ TOKENS = torch.tensor([[58, 5, 6, 7, 59] + [0] * 11, [58, 1, 2, 59] + [0] * 12])
 
 def weights_of(architecture: Architecture, path: Path) -> Path:
     torch.manual_seed(1)
-    model = maker_of(architecture).build_model(architecture)
+    if architecture is TRANSFORMERS:
+        model = transformers.CLIPModel(transformers.CLIPConfig(**CONFIG))
+    else:
+        model = maker_of(architecture).build_model(architecture)
     spread(model)
     return write_state({name: tensor.half() for name, tensor in model.state_dict().items()}, path)
 
