@@ -7,14 +7,19 @@ dropped: the device module decides that, the same for every model.
 import evaluator.encoders.torchvision_ops  # noqa: F401  before anything that imports torchvision
 
 # isort: split
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoTokenizer
+from transformers.utils import logging
 
 from evaluator.errors import InputError
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # batches are small, and a sandbox counts threads
+logging.set_verbosity_error()  # it comments on configs whose defaults are not used
 
 NOT_OURS = {"dtype", "torch_dtype", "attn_implementation", "quantization_config", "auto_map", "transformers_version"}
 # What transformers raises on values that fit no class; only organisers write these files.

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import transformers
 from numpy.typing import NDArray
+from transformers.initialization import no_init_weights
 
 from evaluator.encoders import local_transformers
 from evaluator.encoders.architecture import Architecture
@@ -114,10 +115,15 @@ class TransformersEncoder:
 
 
 def build_model(architecture: Architecture) -> torch.nn.Module:
-    """The untrained model of an architecture, on the default device. InputError when its config does not build."""
+    """The model of an architecture, on the default device, its weights of any value: drawing them takes many seconds.
+
+    InputError when its config does not build.
+    """
     kind = _kind_of(architecture)
     try:
-        return kind.model(kind.config(**local_transformers.clean_config(architecture.config))).float().eval()
+        config = kind.config(**local_transformers.clean_config(architecture.config))
+        with no_init_weights():
+            return kind.model(config).float().eval()
     except local_transformers.CONFIG_ERRORS as error:
         raise local_transformers.does_not_load("config", architecture.name, error) from error
 
