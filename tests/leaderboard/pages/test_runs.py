@@ -79,17 +79,18 @@ def test_reduced_precision_says_how_far_it_agrees_once_that_is_known():
         dict(runs.cost(read_run(BF16)))["precision"] == "bf16, not the official fp32; not compared with a run in fp32"
     )
     assert dict(runs.cost(read_run(COMPARED)))["precision"] == (
-        "bf16, not the official fp32; 99.2 % of 400 choices are those of fp32"
+        "bf16, not the official fp32; 99.2 % of 400 choices agree with fp32"
     )
 
 
 def test_reduced_precision_is_marked_wherever_the_entry_stands(standing):
     assert "bf16" not in page(BOARD)
     give(standing.published, BF16)
-    assert ">bf16</a>" in board_row() and "those of fp32" not in board_row()
+    assert ">bf16</a>" in board_row() and "agree with" not in board_row()
     give(standing.published, COMPARED)
-    assert ">bf16</a>" in board_row() and "99.2 % of its choices are those of fp32." in board_row()
+    assert ">bf16</a>" in board_row() and "99.2 % of its choices agree with fp32." in board_row()
     assert ">bf16</a>" not in board_row("weak")
+    assert ">bf16</small>" in board_row() and ">bf16</span>" in page("/")  # on a phone, and on the home page
     legend = page(BOARD).split('id="mark-precision"')[1].split("</dd>")[0]
     assert "not in fp32" in legend
     report = page(f"/submissions/{standing.published.pk}/")
