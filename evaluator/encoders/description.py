@@ -6,7 +6,8 @@ from typing import Any
 
 from PIL import Image
 
-from evaluator.encoders.architecture import Family, Library
+from evaluator.encoders.architecture import Family, Library, Preprocessing
+from evaluator.encoders.open_clip_config import PREPROCESS_FIELDS
 from evaluator.encoders.processor_config import CODE, FIELD, three_numbers
 from evaluator.errors import ProblemLog
 from evaluator.pixels.recipe import Centre, Fit
@@ -44,6 +45,18 @@ def read_description(content: Mapping[str, Any], log: ProblemLog) -> Description
     return None if log else Description(**stated | {"preprocessing": preprocessing})
 
 
+def read_preprocess_cfg(values: Mapping[str, Any], log: ProblemLog, where: str) -> Preprocessing:
+    """An open_clip preprocess_cfg, strictly; what it does not state is CLIP's, as open_clip has it."""
+    stated = {key: value for key, value in values.items() if key in OPEN_CLIP and value is not None}
+    for key, usual in (("fill_color", 0), ("mode", "RGB")):
+        if values.get(key) not in (None, usual):
+            log.add(
+                CODE, f"{where} has the {key} {str(values[key])[:60]!r}, which is not reproduced here.", field=FIELD
+            )
+    found = _read_fields(stated, OPEN_CLIP, log, f"{where}: preprocess_cfg")
+    return Preprocessing() if log else Preprocessing(**found)
+
+
 Reader = tuple[Callable[[Any], Any], str]  # gives None for what it does not accept; what it does accept, in words
 
 
@@ -68,16 +81,23 @@ TEXT: Reader = (
     f"text of at most {MOST_TEXT:,} characters",
 )
 THREE: Reader = (three_numbers, "a list of three numbers")
+ABOVE_0: Reader = (
+    lambda value: found if (found := three_numbers(value)) and min(found) > 0 else None,
+    "a list of three numbers above 0",
+)
 FIELDS: dict[str, Reader] = {
     "family": _enum(Family), "library": _enum(Library), "parameters": _whole(10**13), "activation": TEXT,
     "image_px": _whole(4096), "context_length": _whole(10**7), "twin": TEXT, "notes": TEXT,
     "preprocessing": (lambda value: value, ""),
 }  # fmt: skip
 PREPROCESSING: dict[str, Reader] = {
-    "mean": THREE, "std": THREE, "resize_px": _whole(4096), "resize_mode": _one_of([fit.value for fit in Fit]),
+    "mean": THREE, "std": ABOVE_0, "resize_px": _whole(4096), "resize_mode": _one_of([fit.value for fit in Fit]),
     "interpolation": _one_of([name.name.lower() for name in Image.Resampling]),
     "centre": _one_of([centre.value for centre in Centre]),
 }  # fmt: skip
+OPEN_CLIP = {name: PREPROCESSING[name] for name in PREPROCESS_FIELDS} | {
+    "interpolation": _one_of(["bilinear", "bicubic"])
+}
 
 
 def _read_fields(

@@ -14,7 +14,7 @@ from typing import Any
 
 from evaluator.encoders import open_clip_config
 from evaluator.encoders.architecture import PROCESSOR, Architecture, Family, Library, Preprocessing
-from evaluator.encoders.description import Description, read_description
+from evaluator.encoders.description import Description, read_description, read_preprocess_cfg
 from evaluator.encoders.processor_config import CODE, FIELD, read_processor
 from evaluator.errors import InputError, ProblemLog
 
@@ -25,7 +25,7 @@ PREPROCESSOR, PROCESSOR_CONFIG, TOKENIZER_CONFIG = (
 )  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 REFUSED = {".py", ".pyc", ".so", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".h5", ".msgpack"}
-TOKENIZERS = (("tokenizer.json",), ("vocab.txt",), ("vocab.json", "merges.txt"))
+TOKENIZERS = (("tokenizer.json",), ("vocab.txt",), ("vocab.json", "merges.txt"), ("spiece.model",))
 SANE_LENGTH = 1_000_000  # tokenizers without a limit state 10 to the power of 30
 ACTIVATIONS = {"quick_gelu": "QuickGELU", "gelu": "GELU", "gelu_new": "GELU (tanh)", "silu": "SiLU", "swish": "SiLU",
                "gelu_pytorch_tanh": "GELU (tanh)", "relu": "ReLU"}  # fmt: skip
@@ -53,6 +53,7 @@ CONTRASTIVE_TYPES = {
     ),
     "blip": Usual(image_px=384, context_length=512, image_activation="gelu", text_activation="gelu"),
 }  # fmt: skip
+TEXT_TOWERS = ("bert", "roberta", "xlm-roberta")  # what a text tower within open_clip may be
 REFUSED_TYPES = {"siglip2": "SigLIP 2 of the NaFlex kind lays out images in another way; the fixed-resolution "
                             "checkpoints have the model_type siglip."}  # fmt: skip
 
@@ -79,13 +80,25 @@ def placed() -> tuple[dict[str, Architecture], dict[str, InputError]]:
 def find_placed(name: str) -> Architecture | None:
     """The architecture of this name, None where there is no such folder. InputError for a broken one."""
     root = _root()
-    if root is None or not NAME.fullmatch(name) or not (root / name).is_dir():
+    if root is None or not NAME.fullmatch(name):
         return None
-    return read_folder(root / name)
+    try:
+        there = (root / name).is_dir()
+    except OSError:  # a root that this account may not look into; the list says so
+        return None
+    return read_folder(root / name) if there else None
 
 
 def read_folder(folder: Path) -> Architecture:
     """What a folder becomes. InputError `bad_architecture_folder` with every problem of the first failing stage."""
+    try:
+        return _read_folder(folder)
+    except OSError as error:  # a folder or file that this account may not look into
+        message = f"{error.filename or folder} cannot be read: {error.strerror}."
+        raise InputError.single(CODE, message, field=FIELD) from error
+
+
+def _read_folder(folder: Path) -> Architecture:
     log = ProblemLog()
     _check_files(folder, log)
     content = _read_object(folder / DESCRIPTION, log)
@@ -155,20 +168,34 @@ def _from_open_clip(folder: Path, description: Description, log: ProblemLog) -> 
     except InputError as error:
         log.add(CODE, error.problems[0].message, field=FIELD)
         return None
-    text = config["text_cfg"]
-    if "hf_model_name" in text and not (folder / "text_config.json").is_file() and not (folder / CONFIG).is_file():
-        log.add(CODE, f"The text tower is transformers' ({text['hf_model_name']}): put its config.json beside, as "
-                      "text_config.json.", field=FIELD)  # fmt: skip
+    if "hf_model_name" in config["text_cfg"]:
+        _check_text_tower(folder, log)
     if open_clip_config.needs_download(config):
         _check_tokenizer(folder, log)
-    odd = {key: preprocess[key] for key, usual in (("fill_color", 0), ("mode", "RGB"))
-           if preprocess.get(key) not in (None, usual)}  # fmt: skip
-    for key, value in odd.items():
-        log.add(CODE, f"{OPEN_CLIP_CONFIG} has the {key} {value!r}, which is not reproduced here.", field=FIELD)
+    image_px = _number(config["vision_cfg"].get("image_size", open_clip_config.DEFAULT_IMAGE_PX))
+    context = config["text_cfg"].get("context_length", open_clip_config.DEFAULT_CONTEXT_LENGTH)
+    if image_px is None and description.image_px is None:
+        log.add(CODE, f"{OPEN_CLIP_CONFIG} has an image_size that is no whole number; only squares are known.",
+                field=FIELD)  # fmt: skip
+    if _number(context) is None or (description.context_length or 0) > context:
+        log.add(CODE, f"The text tower has the context_length {context!r}, {DESCRIPTION} {description.context_length}.",
+                field=FIELD)  # fmt: skip
     architecture = open_clip_config.describe(
-        folder.name, config, preprocessing=open_clip_config.read_preprocessing(preprocess)
+        folder.name, config, preprocessing=read_preprocess_cfg(preprocess, log, OPEN_CLIP_CONFIG), image_px=image_px
     )
     return replace(architecture, folder=folder)
+
+
+def _check_text_tower(folder: Path, log: ProblemLog) -> None:
+    path = open_clip_config.text_config_of(folder)
+    if not path.is_file():
+        log.add(CODE, "The text tower is one of transformers: put its config.json beside, as text_config.json.",
+                field=FIELD)  # fmt: skip
+        return
+    found = (_read_object(path, log) or {}).get("model_type")
+    if found not in TEXT_TOWERS:
+        log.add(CODE, f"{path.name} has the model_type {str(found)[:60]!r}; text towers for open_clip are "
+                      f"{', '.join(TEXT_TOWERS)}.", field=FIELD)  # fmt: skip
 
 
 def _from_transformers(folder: Path, description: Description, log: ProblemLog) -> Architecture | None:

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from evaluator.encoders.architecture import Architecture, Library
+from evaluator.encoders.architecture import Architecture, Family, Library
 from evaluator.encoders.choices import Precision
 from evaluator.weights.checkpoint import Checkpoint
 from evaluator.weights.header import Header
 from evaluator.weights.keys import KeyMatch, match_keys
-from evaluator.weights.tensors import map_tensors
+from evaluator.weights.tensors import arrange, map_tensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,10 @@ def maker_of(architecture: Architecture) -> ModuleType:
         from evaluator.encoders import open_clip
 
         return open_clip
+    if architecture.family is Family.CONTRASTIVE:
+        from evaluator.encoders import transformers_contrastive
+
+        return transformers_contrastive
     raise NotImplementedError(architecture.family)
 
 
@@ -67,8 +71,7 @@ def load_model(
     """
     maker = maker_of(architecture)
     model = maker.build_model(architecture)
-    stored = map_tensors(weights)
-    tensors = {name: stored[source] for name, source in keys.sources.items()}
+    tensors = arrange(map_tensors(weights), keys)
     state = model.state_dict()
     tensors |= {name: torch.zeros_like(state[name]) for name in keys.zeros}
     model.load_state_dict(tensors, strict=True, assign=False)

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from evaluator.encoders.architecture import Architecture, Family, Preprocessing
 from evaluator.errors import InputError
 
-DEFAULT_CONTEXT_LENGTH = 77
+DEFAULT_CONTEXT_LENGTH, DEFAULT_IMAGE_PX = 77, 224
 PREPROCESS_FIELDS = ("mean", "std", "interpolation", "resize_mode")
 
 
@@ -63,6 +63,12 @@ def needs_download(config: Mapping[str, Any]) -> bool:
     return "hf_model_name" in text or "hf_tokenizer_name" in text or vocabulary != 49408
 
 
+def text_config_of(folder: Path) -> Path:
+    """The config of a text tower of transformers: text_config.json, or config.json where there is none."""
+    own = folder / "text_config.json"
+    return own if own.is_file() else folder / "config.json"
+
+
 def describe(
     name: str,
     config: Mapping[str, Any],
@@ -78,6 +84,6 @@ def describe(
         activation += " (text tower; the image tower has its own)"
     return Architecture(
         name=name, family=Family.CONTRASTIVE, parameters=parameters, config=config, activation=activation, twin=twin,
-        image_px=image_px or config["vision_cfg"].get("image_size", 224),
+        image_px=image_px or config["vision_cfg"].get("image_size", DEFAULT_IMAGE_PX),
         context_length=config["text_cfg"].get("context_length", DEFAULT_CONTEXT_LENGTH), preprocessing=preprocessing,
     )  # fmt: skip

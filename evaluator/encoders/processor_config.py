@@ -13,6 +13,7 @@ CODE, FIELD = "bad_architecture_folder", "architecture"
 RESAMPLING = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # by PIL's numbers
 CLIP_MEAN, CLIP_STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
 HALF = [0.5, 0.5, 0.5]
+MOST = 1_000  # of a mean or deviation
 EVERY = {"do_resize": True, "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True,
          "do_center_crop": False, "crop_size": None, "resample": 3, "rescale_offset": False,
          "include_top": False}  # fmt: skip
@@ -132,6 +133,8 @@ def three_numbers(value: Any) -> tuple[float, float, float] | None:
     if not isinstance(value, list) or len(value) != 3:
         return None
     if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in value):
+        return None
+    if not all(abs(number) <= MOST for number in value):  # nor NaN, which JSON of Python may hold
         return None
     return float(value[0]), float(value[1]), float(value[2])
 

@@ -16,7 +16,7 @@ from evaluator.errors import InputError
 from evaluator.weights.checkpoint import Checkpoint
 from evaluator.weights.header import EXAMPLES
 from evaluator.weights.keys import KeyMatch
-from evaluator.weights.tensors import map_tensors
+from evaluator.weights.tensors import arrange, map_tensors
 
 
 def check_weights(weights: Checkpoint, architecture: Architecture) -> dict[str, Any]:
@@ -47,17 +47,25 @@ def check_weights(weights: Checkpoint, architecture: Architecture) -> dict[str, 
 def _read_values(weights: Checkpoint, keys: KeyMatch) -> tuple[dict[str, str], str]:
     """Hash every tensor and refuse NaN and infinite values; the canonical hash covers the architecture's tensors."""
     hashes, canonical, not_finite = {}, {}, []
-    for name, tensor in map_tensors(weights).items():
+    stored = map_tensors(weights)
+    for name, tensor in stored.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             not_finite.append(name)
         hashes[name] = _sha256(tensor)
-        canonical[name] = _sha256(tensor.to(torch.bfloat16)) if tensor.is_floating_point() else hashes[name]
+        canonical[name] = _canonical(tensor)
     if not_finite:
         shown = ", ".join(not_finite[:EXAMPLES]) + (" …" if len(not_finite) > EXAMPLES else "")
         message = f"{len(not_finite):,} tensors hold NaN or infinite values: {shown}. Send an earlier checkpoint."
         raise InputError.single("non_finite_weights", message, field="file")
-    lines = [f"{target} {canonical[source]}\n" for target, source in sorted(keys.sources.items())]
+    arranged = arrange(stored, keys)
+    by_target = {target: canonical[source] for target, source in keys.sources.items()}
+    by_target |= {target: _canonical(arranged[target]) for target in keys.made}
+    lines = [f"{target} {digest}\n" for target, digest in sorted(by_target.items())]
     return hashes, hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _canonical(tensor: torch.Tensor) -> str:
+    return _sha256(tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor)
 
 
 def _sha256(tensor: torch.Tensor) -> str:

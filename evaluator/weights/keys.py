@@ -4,12 +4,20 @@ TOLERANCES is the whole list of differences that are accepted; every use is repo
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from evaluator.errors import InputError, Problem
+from evaluator.weights.layouts import (
+    Change,
+    Shape,
+    Source,
+    is_open_clip,
+    is_transformers_clip,
+    to_open_clip,
+    to_transformers,
+)
 
-Shape = tuple[int, ...]
 EXAMPLES = 5
 
 
@@ -17,6 +25,7 @@ class Tolerance(StrEnum):
     """A key difference that changes nothing of what the model computes."""
 
     MODULE_PREFIX = "module_prefix"
+    CLIP_LAYOUT = "clip_layout"
     TEXT_LAYOUT = "text_layout"
     POSITION_IDS = "position_ids"
     LOGIT_BIAS = "logit_bias"
@@ -25,21 +34,28 @@ class Tolerance(StrEnum):
 
 TOLERANCES: dict[Tolerance, str] = {
     Tolerance.MODULE_PREFIX: "every name began with 'module.' (saved from a parallel wrapper); the prefix was dropped",
+    Tolerance.CLIP_LAYOUT: "the weights were stored in the other of CLIP's two layouts, transformers' and open_clip's; "
+    "names, attentions and projections were mapped",
     Tolerance.TEXT_LAYOUT: "the text tower was stored in the other of open_clip's two layouts; its names were mapped",
     Tolerance.POSITION_IDS: "position_ids buffers, which newer code computes by itself, were left out",
     Tolerance.LOGIT_BIAS: "logit_bias, which moves all scores of an image alike, was left out or taken as zero",
     Tolerance.TIED_TENSORS: "tensors that the architecture ties to another one were taken from it",
 }
+CUSTOM_TEXT = "text.positional_embedding"
 PLAIN_TEXT_NAMES = ("positional_embedding", "text_projection", "token_embedding.", "ln_final.", "transformer.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class KeyMatch:
-    """`sources` maps each tensor of the architecture to its tensor in the file; `zeros` are made, not read."""
+    """`sources` maps each tensor of the architecture to its tensor in the file, `made` those that need a change.
+
+    zeros: neither; they are 0. `evaluator.weights.tensors.arrange` does what this says.
+    """
 
     sources: dict[str, str]
     zeros: tuple[str, ...]
     used: tuple[Tolerance, ...]
+    made: dict[str, Source] = field(default_factory=dict)
 
     def facts(self) -> list[dict[str, str]]:
         """The tolerances used, as shown to the submitter and stored with the run."""
@@ -55,8 +71,10 @@ def match_keys(
     missing, unexpected and misshaped names, all kinds at once, at most EXAMPLES names each.
     """
     used: list[Tolerance] = []
-    in_file = {name: name for name in found}  # name as the architecture would say it -> name in the file
+    # name as the architecture would say it -> names in the file
+    in_file = {name: Source(names=(name,)) for name in found}
     in_file = _drop_module_prefix(in_file, used)
+    in_file = _map_clip_layout(in_file, expected, used)
     in_file = _map_text_layout(in_file, expected, used)
     in_file = _drop_extras(in_file, expected, used)
     _fill_tied(in_file, tied, used)
@@ -65,29 +83,63 @@ def match_keys(
         zeros = ("logit_bias",)
         used.append(Tolerance.LOGIT_BIAS)
     _refuse_differences(in_file, found, expected, zeros)
-    sources = {name: in_file[name] for name in expected if name in in_file}
-    return KeyMatch(sources=sources, zeros=zeros, used=tuple(use for use in Tolerance if use in used))
+    taken = {name: in_file[name] for name in expected if name in in_file}
+    return KeyMatch(
+        sources={name: source.names[0] for name, source in taken.items() if source.change is Change.NONE},
+        made={name: source for name, source in taken.items() if source.change is not Change.NONE},
+        zeros=zeros, used=tuple(use for use in Tolerance if use in used),
+    )  # fmt: skip
 
 
-def _drop_module_prefix(in_file: dict[str, str], used: list[Tolerance]) -> dict[str, str]:
+InFile = dict[str, Source]
+
+
+def _drop_module_prefix(in_file: InFile, used: list[Tolerance]) -> InFile:
     if not in_file or not all(name.startswith("module.") for name in in_file):
         return in_file
     used.append(Tolerance.MODULE_PREFIX)
     return {name.removeprefix("module."): source for name, source in in_file.items()}
 
 
-def _map_text_layout(in_file: dict[str, str], expected: Mapping[str, Shape], used: list[Tolerance]) -> dict[str, str]:
-    """CLIP keeps the text tower at the top level, CustomTextCLIP under `text.`; the modules are the same."""
-    file_is_custom, wants_custom = "text.positional_embedding" in in_file, "text.positional_embedding" in expected
-    if file_is_custom == wants_custom or not ({"positional_embedding", "text.positional_embedding"} & in_file.keys()):
+def _map_clip_layout(in_file: InFile, expected: Mapping[str, Shape], used: list[Tolerance]) -> InFile:
+    """Between transformers' CLIP and open_clip's, whose text tower may stand under `text.`."""
+    if is_transformers_clip(in_file) and is_open_clip(name.removeprefix("text.") for name in expected):
+        mapped = to_open_clip(in_file)
+        if CUSTOM_TEXT in expected:
+            mapped = {_with_text(name): source for name, source in mapped.items()}
+    elif is_transformers_clip(expected) and is_open_clip(name.removeprefix("text.") for name in in_file):
+        mapped = to_transformers({name.removeprefix("text."): source for name, source in in_file.items()})
+    else:
         return in_file
-    used.append(Tolerance.TEXT_LAYOUT)
+    return _unless_lossy(in_file, mapped, Tolerance.CLIP_LAYOUT, used)
+
+
+def _map_text_layout(in_file: InFile, expected: Mapping[str, Shape], used: list[Tolerance]) -> InFile:
+    """CLIP keeps the text tower at the top level, CustomTextCLIP under `text.`; the modules are the same."""
+    file_is_custom, wants_custom = CUSTOM_TEXT in in_file, CUSTOM_TEXT in expected
+    if file_is_custom == wants_custom or not ({"positional_embedding", CUSTOM_TEXT} & in_file.keys()):
+        return in_file
     if file_is_custom:
-        return {name.removeprefix("text."): source for name, source in in_file.items()}
-    return {f"text.{name}" if name.startswith(PLAIN_TEXT_NAMES) else name: source for name, source in in_file.items()}
+        mapped = {name.removeprefix("text."): source for name, source in in_file.items()}
+    else:
+        mapped = {_with_text(name): source for name, source in in_file.items()}
+    return _unless_lossy(in_file, mapped, Tolerance.TEXT_LAYOUT, used)
 
 
-def _drop_extras(in_file: dict[str, str], expected: Mapping[str, Shape], used: list[Tolerance]) -> dict[str, str]:
+def _with_text(name: str) -> str:
+    return f"text.{name}" if name.startswith(PLAIN_TEXT_NAMES) else name
+
+
+def _unless_lossy(in_file: InFile, mapped: InFile, tolerance: Tolerance, used: list[Tolerance]) -> InFile:
+    """`mapped`, but `in_file` where a name would be taken twice: a tensor would go unseen."""
+    before, after = ({name for source in names.values() for name in source.names} for names in (in_file, mapped))
+    if before != after:
+        return in_file
+    used.append(tolerance)
+    return mapped
+
+
+def _drop_extras(in_file: InFile, expected: Mapping[str, Shape], used: list[Tolerance]) -> InFile:
     kept = {}
     for name, source in in_file.items():
         if name not in expected and (name == "position_ids" or name.endswith(".position_ids")):
@@ -102,7 +154,7 @@ def _drop_extras(in_file: dict[str, str], expected: Mapping[str, Shape], used: l
     return kept
 
 
-def _fill_tied(in_file: dict[str, str], tied: Iterable[frozenset[str]], used: list[Tolerance]) -> None:
+def _fill_tied(in_file: InFile, tied: Iterable[frozenset[str]], used: list[Tolerance]) -> None:
     for group in tied:
         stored = sorted(name for name in group if name in in_file)
         for name in group - in_file.keys():
@@ -113,14 +165,16 @@ def _fill_tied(in_file: dict[str, str], tied: Iterable[frozenset[str]], used: li
 
 
 def _refuse_differences(
-    in_file: Mapping[str, str], found: Mapping[str, Shape], expected: Mapping[str, Shape], zeros: tuple[str, ...]
+    in_file: InFile, found: Mapping[str, Shape], expected: Mapping[str, Shape], zeros: tuple[str, ...]
 ) -> None:
     missing = [name for name in expected if name not in in_file and name not in zeros]
-    unexpected = [source for name, source in in_file.items() if name not in expected]
+    unexpected = list(dict.fromkeys(
+        told for name, source in in_file.items() if name not in expected for told in source.names
+    ))  # fmt: skip
     misshaped = [
-        f"{source} is {list(found[source])}, not {list(expected[name])}"
+        _told_shape(source, found, expected[name])
         for name, source in in_file.items()
-        if name in expected and found[source] != expected[name]
+        if name in expected and source.shape(found) != expected[name]
     ]
     problems = []
     for code, what, names in (
@@ -134,3 +188,10 @@ def _refuse_differences(
             problems.append(Problem(code=code, message=message, field="file"))
     if problems:
         raise InputError(problems)
+
+
+def _told_shape(source: Source, found: Mapping[str, Shape], expected: Shape) -> str:
+    shapes = " and ".join(f"{name} is {list(found[name])}" for name in source.names)
+    if source.change is Change.NONE:
+        return f"{shapes}, not {list(expected)}"
+    return f"{shapes}, which does not make {list(expected)} ({source.change})"

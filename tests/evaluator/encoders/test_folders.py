@@ -110,6 +110,7 @@ def test_other_families_leave_images_to_their_own_processor(root: Path) -> None:
         ({"architecture": DESCRIPTION | {"preprocessing": []}}, "preprocessing is not a JSON object"),
         ({"architecture": DESCRIPTION | {"context_length": 78}}, "77 positions"),
         ({"architecture": DESCRIPTION | {"library": "open_clip"}}, "open_clip_config.json cannot be read"),
+        ({"architecture": DESCRIPTION | {"preprocessing": {"std": [1, 0, 1]}}}, "three numbers above 0"),
         ({"config": None}, "config.json is missing"),
         ({"config": CONFIG | {"auto_map": {"AutoModel": "hub--code"}}}, "auto_map"),
         ({"tokenizer_config": {"auto_map": {}}}, "tokenizer_config.json has an auto_map"),
@@ -135,6 +136,41 @@ def test_other_families_leave_images_to_their_own_processor(root: Path) -> None:
 )  # fmt: skip
 def test_a_wrong_folder_is_told(files: dict[str, Any], said: str, root: Path) -> None:
     assert said in problems_of(place(root / "wrong", **files))
+
+
+MODEL_CFG: dict[str, Any] = {"embed_dim": 8, "vision_cfg": {"image_size": 32}, "text_cfg": {"context_length": 20}}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"model_cfg": MODEL_CFG | {"text_cfg": {"hf_model_name": "x/bert"}}}, "put its config.json beside"),
+        ({"model_cfg": MODEL_CFG | {"text_cfg": {"hf_tokenizer_name": "x/bert"}}}, "tokenizer is missing"),
+        ({"model_cfg": MODEL_CFG | {"vision_cfg": {"image_size": [8, 9]}}}, "only squares"),
+        ({"model_cfg": MODEL_CFG | {"text_cfg": {"context_length": "x"}}}, "context_length 'x'"),
+        ({"model_cfg": MODEL_CFG, "preprocess_cfg": []}, "not a JSON object"),
+        ({"model_cfg": MODEL_CFG, "preprocess_cfg": {"mean": "grey"}}, "mean is 'grey'"),
+        ({"model_cfg": MODEL_CFG, "preprocess_cfg": {"mean": [float("nan"), 0, 0]}}, "three numbers"),
+        ({"model_cfg": MODEL_CFG, "preprocess_cfg": {"std": [1, 1, -1]}}, "three numbers above 0"),
+        ({"model_cfg": MODEL_CFG, "preprocess_cfg": {"interpolation": "random"}}, "one of bilinear, bicubic"),
+        ({"model_cfg": MODEL_CFG, "preprocess_cfg": {"resize_mode": "stretch"}}, "one of shortest, longest, squash"),
+        ({"model_cfg": MODEL_CFG, "preprocess_cfg": {"fill_color": 3, "mode": "L"}}, "fill_color '3'"),
+        ({"embed_dim": 8}, "no open_clip model config"),
+    ],
+)  # fmt: skip
+def test_a_wrong_open_clip_config_is_told(content: dict[str, Any], said: str, root: Path) -> None:
+    stated = DESCRIPTION | {"library": "open_clip"}
+    assert said in problems_of(
+        place(root / "oc", architecture=stated, open_clip_config=content, tokenizer=None, config=None)
+    )
+
+
+def test_an_open_clip_config_is_read(root: Path) -> None:
+    content = {"model_cfg": MODEL_CFG, "preprocess_cfg": {"size": [32, 32], "resize_mode": "squash", "mean": None}}
+    folder = place(root / "oc", architecture=DESCRIPTION | {"library": "open_clip"}, open_clip_config=content)
+    found = read_folder(folder)
+    assert (found.library, found.config, found.folder) == (Library.OPEN_CLIP, MODEL_CFG, folder)
+    assert (found.image_px, found.context_length, found.preprocessing) == (32, 20, Preprocessing(resize_mode="squash"))
 
 
 @pytest.mark.parametrize("file", ["modeling_x.py", "pytorch_model.bin", "deep/er/model.PT", "x.pkl"])

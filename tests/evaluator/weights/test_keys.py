@@ -82,3 +82,10 @@ def test_every_difference_is_listed_at_once_with_examples() -> None:
 def test_names_that_only_look_tolerable_are_refused(name: str) -> None:
     with pytest.raises(InputError):
         match_keys({**PLAIN, name: (1,)}, PLAIN)
+
+
+def test_text_layout_is_not_mapped_where_a_tensor_would_be_lost() -> None:
+    for stored, wanted in ((CUSTOM, PLAIN), (PLAIN, CUSTOM)):
+        both = {**stored, "positional_embedding": (48, 64), "text.positional_embedding": (48, 64)}
+        with pytest.raises(InputError, match="unexpected_keys"):
+            match_keys(both, wanted)
