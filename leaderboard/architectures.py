@@ -3,18 +3,18 @@
 from collections.abc import Iterable
 
 from evaluator.encoders.architecture import Architecture
-from evaluator.encoders.registry import get_architecture, list_architectures
+from evaluator.encoders.registry import get_architecture, list_architectures, list_with_broken
 from evaluator.errors import InputError
 
 LONGEST_SEARCH = 80
 
 
-def find(*, family: str = "", search: str = "") -> list[Architecture]:
+def find(*, family: str = "", search: str = "", among: list[Architecture] | None = None) -> list[Architecture]:
     """The architectures of a family whose facts hold every word of `search`, by name. Empty arguments ask for all.
 
-    Raises InputError `unknown_family`, `search_too_long`.
+    among: the register, where it was read already. Raises InputError `unknown_family`, `search_too_long`.
     """
-    registered = list_architectures()
+    registered = list_architectures() if among is None else among
     known = families(registered)
     if family and family not in known:
         message = f"No architecture is of the family {family[:40]!r}; choose one of {', '.join(known)}."
@@ -29,9 +29,21 @@ def find(*, family: str = "", search: str = "") -> list[Architecture]:
     ]  # fmt: skip
 
 
-def families(registered: Iterable[Architecture] | None = None) -> list[str]:
+def families(registered: Iterable[Architecture]) -> list[str]:
     """The families that occur."""
-    return sorted({str(found.family) for found in registered or list_architectures()})
+    return sorted({str(found.family) for found in registered})
+
+
+def broken() -> dict[str, list[str]]:
+    """What is wrong with folders that organisers placed and that cannot be used, by the folder's name."""
+    _, wrong = list_with_broken()
+    return {name: [problem.message for problem in error.problems] for name, error in wrong.items()}
+
+
+def library_of(found: Architecture) -> str:
+    """Whose classes it is built from, and which of them: 'open_clip', 'transformers, siglip'."""
+    model_type = found.config.get("model_type")
+    return f"{found.library}, {model_type}" if isinstance(model_type, str) else str(found.library)
 
 
 def registered_or_none(name: str) -> Architecture | None:
@@ -49,5 +61,6 @@ def twin_of(found: Architecture) -> Architecture | None:
 
 
 def _text(found: Architecture) -> str:
-    facts = (found.name, found.family, found.library, found.activation, f"{found.image_px} px", found.preprocessing)
+    facts = (found.name, found.family, library_of(found), found.activation, f"{found.image_px} px",
+             found.preprocessing, found.notes or "")  # fmt: skip
     return " ".join(map(str, facts)).lower()

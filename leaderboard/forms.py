@@ -113,7 +113,7 @@ def _architecture_choices() -> list[Any]:
     """(name, facts) of every architecture, under headings where there are several families."""
     choices: dict[str, list[tuple[str, str]]] = {}
     for found in architectures.find():
-        activation = str(found.activation or "").partition(" (")[0]
+        activation = str(found.activation or "").partition(" (text tower")[0]
         facts = [found.name, activation, f"{found.image_px} px", f"{large(found.parameters)} parameters"]
         choices.setdefault(str(found.family), []).append((found.name, " · ".join(filter(None, facts))))
     return list(choices.items()) if len(choices) > 1 else [pair for pairs in choices.values() for pair in pairs]

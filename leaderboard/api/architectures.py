@@ -25,5 +25,5 @@ class ArchitecturesView(APIView):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """All architectures by name, in one answer."""
-        asked = {name: request.query_params.get(name, "").strip() for name in ("family", "search")}
-        return Response(ArchitectureSerializer(register.find(**asked), many=True).data)
+        family, search = (request.query_params.get(name, "").strip() for name in ("family", "search"))
+        return Response(ArchitectureSerializer(register.find(family=family, search=search), many=True).data)

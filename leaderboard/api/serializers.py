@@ -125,6 +125,7 @@ class ArchitectureSerializer(serializers.Serializer):
     twin = serializers.CharField(
         allow_null=True, help_text="same tensors, other activation: a file of one loads as the other, scores differ"
     )
+    notes = serializers.CharField(allow_null=True, help_text="what the organisers who placed it say of it")
 
 
 class ModelSerializer(serializers.ModelSerializer):

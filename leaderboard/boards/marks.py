@@ -83,7 +83,7 @@ def marks_of(row: Row) -> list[Mark]:
 def _of_the_run(row: Row) -> list[Mark]:
     marks = []
     if row.precision:
-        compared = f" {percent(row.agreement)} % of its choices are those of fp32." if row.agreement is not None else ""
+        compared = f" {percent(row.agreement)} % of its choices agree with fp32." if row.agreement is not None else ""
         marks.append(replace(REDUCED, word=row.precision, says=REDUCED.says + compared))
     if row.unparsed:
         marks.append(replace(UNPARSED, word=f"{percent(row.unparsed)} % unparsed"))

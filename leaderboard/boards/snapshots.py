@@ -115,5 +115,8 @@ def _forget_oldest(release: Release, split: Split) -> None:
 
 def _basis(release: Release, entries: list[LiveEntry]) -> str:
     """Digest of all that a board is computed from: the key in force and the reports that stand on it."""
-    facts = [release.key_revision_id, *sorted((entry.report_id, entry.model, entry.n_submissions) for entry in entries)]
+    standing = sorted(
+        (entry.report_id, entry.model, entry.n_submissions, entry.precision, entry.agreement) for entry in entries
+    )  # by the report, of which no two are the same
+    facts = [release.key_revision_id, *standing]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -18,8 +18,10 @@ def architectures(request: HttpRequest) -> HttpResponse:
     """Every architecture that a checkpoint may name, narrowed by `?family=` and `?search=`."""
     family, search = request.GET.get("family", ""), request.GET.get("search", "").strip()
     everything = list_architectures()
+    names = {found.name for found in everything}
+    found = register.find(family=family, search=search, among=everything)
     context = {
-        "rows": [_row(found) for found in register.find(family=family, search=search)], "total": len(everything),
+        "rows": [_row(each, names) for each in found], "total": len(everything),
         "families": register.families(everything), "family": family, "search": search,
         "longest_search": register.LONGEST_SEARCH,
     }  # fmt: skip
@@ -38,7 +40,10 @@ def chosen_context(found: Architecture | None) -> dict[str, Any]:
     return {"architecture": found, "twin": register.twin_of(found) if found else None}
 
 
-def _row(found: Architecture) -> dict[str, Any]:
+def _row(found: Architecture, names: set[str]) -> dict[str, Any]:
     """An architecture with its preprocessing in two parts: what happens to the shape, and to the values."""
     shape, _, values = str(found.preprocessing).removeprefix("RGB, ").partition(", mean ")
-    return {"found": found, "twin": register.twin_of(found), "shape": shape, "values": values and f"mean {values}"}
+    return {
+        "found": found, "twin": found.twin if found.twin in names else "", "library": register.library_of(found),
+        "shape": shape, "values": values and f"mean {values}",
+    }  # fmt: skip

@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from leaderboard import permissions, submissions
+from leaderboard import architectures, permissions, submissions
 from leaderboard.models import Evaluation, Event, QueueSwitch, Submission, WorkerStatus
 from leaderboard.permissions import Action
 from leaderboard.queue import Queue
@@ -51,6 +51,7 @@ def organise(request: HttpRequest) -> HttpResponse:
         "checking": checking.select_related("model", "owner", "release").order_by("created_at")[:SHOWN_ROWS],
         "oldest": oldest, "queues": [(queue.value, queue.value in paused) for queue in Queue],
         "workers": shown_workers, "n_sick": sum(worker["state"] == "sick" for worker in shown_workers),
+        "broken": architectures.broken(),
         "events": Event.objects.select_related("submission__model", "evaluation").order_by("-id")[:SHOWN_EVENTS],
     }  # fmt: skip
     return render(request, "organise/organise.html", context)

@@ -33,7 +33,7 @@ def _reduced(run: Run) -> str:
     words = f"{run.precision}, not the official fp32"
     if run.agreement is None:
         return f"{words}; not compared with a run in fp32"
-    return f"{words}; {percent(run.agreement.share)} % of {count(run.agreement.rows)} choices are those of fp32"
+    return f"{words}; {percent(run.agreement.share)} % of {count(run.agreement.rows)} choices agree with fp32"
 
 
 def _happened(run: Run) -> Iterator[Fact]:

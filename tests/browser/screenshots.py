@@ -17,12 +17,14 @@ CHROMIUM = "/usr/bin/chromium"
 WIDTHS = (1280, 390)
 THEMES = ("light", "dark")
 OPEN = {
-    "home": "/", "rules": "/rules/", "models": "/models/", "sign-in": "/account/login/", "sign-up": "/account/signup/",
+    "home": "/", "rules": "/rules/", "models": "/models/", "architectures": "/architectures/?search=quickgelu",
+    "sign-in": "/account/login/", "sign-up": "/account/signup/",
     "password-reset": "/account/password/reset/",
     "not-found": "/nothing/here/",
 }  # fmt: skip
 SIGNED_IN = {
-    "submit": "/submit/", "submit-predictions": "/submit/?kind=predictions", "account": "/account/",
+    "submit": "/submit/?architecture=ViT-B-32", "submit-predictions": "/submit/?kind=predictions",
+    "account": "/account/",
     "tokens": "/account/tokens/", "organise": "/organise/", "organise-scored": "/organise/?state=scored",
     "confirm": "/organise/queues/evaluate/pause/",
 }  # fmt: skip

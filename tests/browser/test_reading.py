@@ -10,8 +10,9 @@ from tests.builders.leaderboard import make_model, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 OPEN_PAGES = (
-    "/ /rules/ /models/ /releases/browser/ /releases/browser/overall/ /releases/browser/overall/?columns=all "
-    "/models/strong/ /account/login/ /account/signup/ /nope"
+    "/ /rules/ /models/ /architectures/ /architectures/?search=quickgelu#ViT-B-32-quickgelu /releases/browser/ "
+    "/releases/browser/overall/ /releases/browser/overall/?columns=all /models/strong/ "
+    "/account/login/ /account/signup/ /nope"
 ).split()
 SIGNED_IN_PAGES = (
     "/submit/ /submit/?kind=predictions /account/ /account/tokens/ /models/strong/edit/ /organise/ "
@@ -96,3 +97,38 @@ def test_header_and_first_column_stay_in_sight(page: Page, release):
     region = page.locator(".board-scroll").bounding_box()
     head, model = page.locator("thead th.model").bounding_box(), page.locator("tbody .model").nth(45).bounding_box()
     assert abs(head["y"] - region["y"]) < 3 and 0 <= model["x"] - region["x"] < 90
+
+
+def test_the_register_keeps_its_header_in_sight(page: Page, release):
+    page.goto("/architectures/#ViT-L-14")
+    head, row = page.locator(".register thead th").first.bounding_box(), page.locator("#ViT-L-14").bounding_box()
+    assert abs(head["y"]) < 3 and head["height"] - 2 <= row["y"] < 300
+
+
+def test_the_form_says_at_once_what_the_chosen_architecture_is(page: Page, owner):
+    sign_in(page)
+    page.goto("/submit/")
+    page.get_by_label("Architecture").select_option("ViT-B-32")
+    expect(page.locator("#chosen-architecture")).to_contain_text("ViT-B-32-quickgelu has the same tensors")
+    page.get_by_label("Architecture").select_option("ViT-B-32-256")
+    expect(page.locator("#chosen-architecture")).to_contain_text("256 px")
+    expect(page.locator("#chosen-architecture .notice")).to_have_count(0)
+    expect(page.get_by_role("button", name="Show what it does")).to_have_count(0)
+
+
+def test_without_scripts_a_button_says_it_and_sends_no_file(browser: Browser, live_server, owner, release, tmp_path):
+    context = browser.new_context(base_url=live_server.url, java_script_enabled=False)
+    page = context.new_page()
+    sign_in(page)
+    page.goto("/submit/")
+    page.get_by_label("Model", exact=True).fill("my-clip")
+    page.get_by_label("Architecture").select_option("ViT-B-32")
+    (tmp_path / "mine.safetensors").write_bytes(b"0" * 3_000_000)
+    page.get_by_label("Weights").set_input_files(tmp_path / "mine.safetensors")
+    with page.expect_request("**/submit/*") as sent:
+        page.get_by_role("button", name="Show what it does").click()
+    assert len(sent.value.post_data_buffer or b"") < 2_000
+    expect(page.locator("#chosen-architecture")).to_contain_text("ViT-B-32-quickgelu has the same tensors")
+    expect(page.get_by_label("Model", exact=True)).to_have_value("my-clip")
+    assert owner.submissions.count() == 1  # the one it had before
+    context.close()

@@ -1,5 +1,6 @@
 """The register of architectures as a page, beside the submit form and as JSON; with and without JavaScript."""
 
+import json
 import re
 
 import pytest
@@ -116,3 +117,38 @@ def test_a_refused_form_still_says_what_was_chosen(client):
     prefilled = client.get("/submit/?architecture=ViT-B-32-quickgelu").content.decode()
     assert "ViT-B-32 has the same tensors" in prefilled
     assert TWIN_WARNING not in client.get("/submit/?architecture=nope").content.decode()
+
+
+@pytest.fixture
+def placed(tmp_path, monkeypatch):
+    """Two folders as organisers place them: one good, one whose description is missing."""
+    files = {
+        "architecture.json": {"family": "generative", "library": "transformers", "parameters": 7_000_000_000,
+                              "image_px": 336, "context_length": 4096, "notes": "For <i>replies</i>."},
+        "config.json": {"model_type": "llava", "text_config": {"hidden_act": "silu"}, "vision_config": {}},
+        "tokenizer.json": {}, "preprocessor_config.json": {},
+    }  # fmt: skip
+    for folder in ("llava-7b", "broken-one"):
+        (tmp_path / folder).mkdir()
+        for name, content in files.items():
+            (tmp_path / folder / name).write_text(json.dumps(content))
+    (tmp_path / "broken-one/architecture.json").unlink()
+    monkeypatch.setenv("UBENCH_ARCHITECTURES", str(tmp_path))
+
+
+def test_what_organisers_place_stands_in_the_register_at_once(client, placed):
+    assert shown("?family=generative") == ["llava-7b"] and shown("?search=llava") == ["llava-7b"]
+    page = client.get(f"{PAGE}?search=replies").content.decode()
+    assert "transformers, llava" in page and "For &lt;i&gt;replies&lt;/i&gt;." in page and "SiLU" in page
+    assert {found["name"] for found in client.get(API, {"family": "generative"}).json()} == {"llava-7b"}
+    form = client.get("/submit/?architecture=llava-7b").content.decode()
+    assert '<optgroup label="generative">' in form and '<option value="llava-7b" selected>' in form
+    assert "whole images through the model" in form
+
+
+def test_a_folder_that_cannot_be_used_is_told_to_organisers_alone(client, placed):
+    assert "broken-one" not in client.get(PAGE).content.decode() and "broken-one" not in shown()
+    staff = Client()
+    staff.force_login(make_user("organiser", is_staff=True))
+    page = staff.get("/organise/").content.decode()
+    assert "<code>broken-one</code>: architecture.json is missing." in page and "<code>llava-7b" not in page
