@@ -72,7 +72,7 @@ def answer_split(
     record = {
         **describe_run(material.info, material.split, architecture, settings, device),
         **answered.how,
-        "images": "blank" if material.blank else "stored",
+        "images": material.shown,
         "weights": {"sha256": digest, "bytes": weights.file_bytes, "tolerated": keys.facts()},
         "counts": {"images": material.items.num_rows, "rows": answered.answers.num_rows, **answered.counts},
         "seconds": {stage.value: round(took, 3) for stage, took in clock.seconds.items()}

@@ -37,8 +37,10 @@ class PixelCache:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """The images of a split, in order, as crops by the recipe `form`, or packed whole when it is None. `blank`: in place
-    of each the grey image of evaluator.pixels.blank."""
+    """The images of a split, in order, as crops by the recipe `form`, or packed whole when it is None.
+
+    blank: the grey image of evaluator.pixels.blank in place of each.
+    """
 
     release: Path
     release_hash: str

@@ -19,5 +19,6 @@ def fingerprint(job: AnswerJob) -> str:
         "weights": job.weights_sha256, "release": read_info(job.release).hash, "split": job.split,
         "architecture": job.architecture, "protocol": job.protocol, "precision": job.precision, "device": kind,
         "batch_sizes": asdict(BATCH_SIZES[kind]), "code": code_digest(), "versions": versions(),
+        "blank_images": job.blank_images,
     }  # fmt: skip
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -27,6 +27,7 @@ class AnswerJob:
     precision: Precision = Precision.FP32
     timeout_s: float = 7200.0
     cache: PixelCache = field(default_factory=PixelCache)
+    blank_images: bool = False  # show a grey image in place of each: the no-image baseline
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -110,7 +110,7 @@ def _answer(
             child, spec, files, caps=caps, limits=JobLimits(wall_s=job.timeout_s, memory_bytes=memory),
             on_message=messages, should_stop=should_stop,
         )  # fmt: skip
-    record = _result(frames)
+    record = {**_result(frames), "images": material.shown}  # a child cannot tell: it sees pixels
     try:
         answers = checked_answers(frames.payloads.get(Kind.ANSWERS, b""), rows, job.protocol, family)
         embeddings = (
@@ -140,7 +140,7 @@ def _material(
             raise EvaluationFailed("stopped", "The evaluation was stopped.", retry=False)
         clock.report(Stage.PIXELS, done, total)
 
-    with open_material(job.release, job.split, architecture, job.cache, prepared) as material:
+    with open_material(job.release, job.split, architecture, job.cache, prepared, blank=job.blank_images) as material:
         yield material
 
 
