@@ -5,6 +5,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
 
 from evaluator.answering.embeddings import read_embeddings
 from evaluator.errors import InputError
@@ -127,6 +128,21 @@ def test_what_is_not_a_published_checkpoint_is_refused(release, published):
 def test_the_command_says_who_is_missing(services):
     with pytest.raises(CommandError, match="there is no submission"):
         call_command("no_image_baseline", submission=uuid4())
+
+
+def test_staff_ask_for_it_on_a_page_that_says_what_it_does(published):
+    client, address = Client(), f"/organise/submissions/{published.pk}/no-image/"
+    client.force_login(make_user(is_staff=True))
+    assert address in client.get(f"/submissions/{published.pk}/").content.decode()
+    assert "unranked baseline" in client.get(address).content.decode()
+    assert not Model.objects.filter(slug="baseline-no-image-mine").exists()
+    assert "Queued on dev, test." in client.post(address, follow=True).content.decode()
+    assert "Nothing to do" in client.post(address, follow=True).content.decode()
+    submissions.withdraw(published, by=published.owner)
+    assert "its weights are not to be used" in client.post(address, follow=True).content.decode()
+    client.force_login(published.owner)
+    assert client.post(address).status_code == 404
+    assert address not in client.get(f"/submissions/{published.pk}/").content.decode()
 
 
 def test_long_names_are_told_apart(release):
