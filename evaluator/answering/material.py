@@ -32,11 +32,6 @@ class Material:
     pixels: BinaryIO
     blank: bool = False
 
-    @property
-    def shown(self) -> str:
-        """What run.json says of the images."""
-        return "blank" if self.blank else "stored"
-
     def crops(self, architecture: Architecture) -> NDArray[np.uint8]:
         """(items, crop_px, crop_px, 3), for architectures with a crop recipe."""
         recipe = architecture.crop_recipe

@@ -12,12 +12,17 @@ from evaluator.errors import InputError
 from evaluator.release.read import item_ids
 from evaluator.release.schema import COGNITION, LOCALISATION
 
-# The protocols of each family, its official one first.
+# What each family can answer, its default first, and why it cannot answer the others.
 PROTOCOLS = {
     Family.CONTRASTIVE: (Protocol.CAPTIONS, Protocol.QUESTIONS),
+    Family.GENERATIVE: (Protocol.QUESTIONS, Protocol.LETTER),
     Family.DETECTOR: (Protocol.BOXES,),
 }
-DOES = {Family.CONTRASTIVE: "compares an image with texts", Family.DETECTOR: "draws boxes"}
+LIMITS = {
+    Family.CONTRASTIVE: "compares an image with texts; it writes nothing",
+    Family.GENERATIVE: "writes answers to questions; it compares no image with captions",
+    Family.DETECTOR: "draws boxes; it answers no question",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +40,8 @@ class Asked:
     offsets: np.ndarray
 
 
-def official_protocol(family: Family) -> Protocol:
-    """How a model of this family is asked unless someone chooses otherwise."""
+def default_protocol(family: Family) -> Protocol:
+    """How models of this family are asked when nothing else is said: as the paper asks them."""
     return PROTOCOLS[family][0]
 
 
@@ -44,8 +49,8 @@ def require_protocol(protocol: Protocol, family: Family) -> None:
     """Raise InputError `protocol_not_supported` for a protocol that this family cannot answer."""
     possible = PROTOCOLS[family]
     if protocol not in possible:
-        message = f"A {family} model {DOES[family]}, so the protocol '{protocol}' does not apply. "
-        message += f"Use {' or '.join(possible)}."
+        message = (f"A {family} model {LIMITS[family]}, so the protocol '{protocol}' does not apply. "
+                   f"Use {' or '.join(possible)}.")  # fmt: skip
         raise InputError.single("protocol_not_supported", message, field="protocol")
 
 

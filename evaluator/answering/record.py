@@ -7,7 +7,7 @@ import torch
 
 from evaluator.answering.settings import RunSettings
 from evaluator.answering.versions import versions
-from evaluator.encoders.architecture import Architecture
+from evaluator.encoders.architecture import Architecture, Family
 from evaluator.encoders.choices import Precision
 from evaluator.encoders.device import device_name, driver
 from evaluator.release.schema import ReleaseInfo, Split
@@ -34,6 +34,7 @@ def describe_run(
         "device": {"kind": device.type, "name": device_name(device), "driver": driver()},
         "precision": settings.precision.value,
         "official_precision": settings.precision is Precision.FP32,
+        "max_new_tokens": settings.max_new_tokens if architecture.family is Family.GENERATIVE else None,
         "batch_sizes": asdict(settings.sizes) if settings.sizes else None,
         "versions": versions(),
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from evaluator.answering import contrastive, detection
+from evaluator.answering import contrastive, detection, generative
 from evaluator.answering.answered import Answered
 from evaluator.answering.embeddings import Embeddings, named_embeddings, write_embeddings
 from evaluator.answering.localisation import ask_localisation
@@ -72,7 +72,7 @@ def answer_split(
     record = {
         **describe_run(material.info, material.split, architecture, settings, device),
         **answered.how,
-        "images": material.shown,
+        "images": "blank" if material.blank else "stored",
         "weights": {"sha256": digest, "bytes": weights.file_bytes, "tolerated": keys.facts()},
         "counts": {"images": material.items.num_rows, "rows": answered.answers.num_rows, **answered.counts},
         "seconds": {stage.value: round(took, 3) for stage, took in clock.seconds.items()}
@@ -119,11 +119,12 @@ def _answer(
         case Family.CONTRASTIVE:
             asked = ask(material.items, material.questions, settings.protocol)
             return contrastive.answer(model, material.crops(architecture), asked, sizes, clock, resume)
+        case Family.GENERATIVE:
+            asked = ask(material.items, material.questions, settings.protocol)
+            return generative.answer(model, material.images(), asked, settings, sizes, clock, resume)
         case Family.DETECTOR:
             looked_for = ask_localisation(material.items, material.questions)
             return detection.answer(model, material.images(), material.items, looked_for, sizes, clock, resume)
-        case _:
-            raise NotImplementedError(architecture.family)
 
 
 def write_run(run: Run, folder: Path) -> None:

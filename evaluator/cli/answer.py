@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from evaluator.answering.progress import Progress
-from evaluator.answering.questions import official_protocol
+from evaluator.answering.questions import default_protocol
 from evaluator.answering.settings import RunSettings
 from evaluator.answers import Protocol
 from evaluator.cli.files import require_file
@@ -22,6 +22,12 @@ example:
       --architecture ViT-B-32 --out runs/model
 """
 
+NOTES = {
+    "truncated_texts": "texts exceed the model's context: cut off, or as a prompt not asked",
+    "unparsed_replies": "replies name no option, or more than one, and count as wrong",
+    "unfinished_replies": "replies were cut off at the longest length",
+}
+
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
@@ -38,7 +44,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--precision", type=Precision, choices=list(Precision), default=Precision.FP32)
     parser.add_argument(
         "--protocol", type=Protocol, choices=[protocol for protocol in Protocol if protocol != Protocol.SELF_REPORTED],
-        help="how the questions are put (default: the official way of the model's family)",
+        help="default: captions for contrastive models, questions for generative ones, boxes for detectors",
     )  # fmt: skip
     parser.add_argument("--pixel-cache", type=Path, metavar="DIR",
                         help="keep decoded images here, for the next model on the same split")  # fmt: skip
@@ -50,7 +56,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> None:
     architecture = find_architecture(args.architecture)
     require_file(args.weights)
-    protocol = args.protocol or official_protocol(architecture.family)
+    protocol = args.protocol or default_protocol(architecture.family)
     settings = RunSettings(protocol=protocol, device=args.device, precision=args.precision)
     with open_checkpoint(args.weights) as weights, ProgressLine() as line:  # wrong files are refused before torch comes
         from evaluator.answering.run import answer_release, write_run
@@ -70,6 +76,7 @@ def run(args: argparse.Namespace) -> None:
         print("note: no image was shown; these answers are the no-image baseline of this model")
     for use in done.record["weights"]["tolerated"]:
         print(f"tolerated: {use['what']}")
-    if counts.get("truncated_texts"):
-        print(f"note: {counts['truncated_texts']} texts exceed the model's context and were cut off")
+    for count, what in NOTES.items():
+        if counts.get(count):
+            print(f"note: {counts[count]:,} {what}")
     print(f"written to {args.out}")

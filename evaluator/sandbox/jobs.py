@@ -22,12 +22,12 @@ class AnswerJob:
     weights: Path  # a safetensors file, or the index beside its shards
     architecture: str  # a registered name
     weights_sha256: str | None = None  # of what was validated, see `set_digest`
-    protocol: Protocol = Protocol.CAPTIONS
+    protocol: Protocol | None = None  # None: the family's own, see `default_protocol`
     device: Device = Device.AUTO
     precision: Precision = Precision.FP32
+    blank_images: bool = False  # a grey image in place of each, see evaluator.pixels.blank
     timeout_s: float = 7200.0
     cache: PixelCache = field(default_factory=PixelCache)
-    blank_images: bool = False  # show a grey image in place of each: the no-image baseline
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,8 @@ from django.db import DatabaseError, connection, transaction
 
 from evaluator.answering.embeddings import write_embeddings
 from evaluator.answering.parts import Resume
-from evaluator.answering.questions import official_protocol
 from evaluator.answers import write_answers
 from evaluator.encoders.choices import Device
-from evaluator.encoders.registry import get_architecture
 from evaluator.errors import EvaluationFailed
 from evaluator.pixels.cache import PixelCache
 from evaluator.release.schema import Split
@@ -43,7 +41,6 @@ def run(claim: Claim, should_stop: Callable[[], bool]) -> None:
         job = AnswerJob(
             release=storage.release_folder(submission.release), split=split, weights=weights,
             weights_sha256=submission.file_sha256, architecture=submission.architecture,
-            protocol=official_protocol(get_architecture(submission.architecture).family),
             blank_images=submission.shows_blank_images, device=Device(settings.EVALUATION_DEVICE),
             timeout_s=settings.EVALUATION_TIMEOUT_S,
             cache=PixelCache(folder=settings.PIXEL_CACHE_ROOT, max_bytes=settings.PIXEL_CACHE_BYTES),

@@ -16,7 +16,6 @@ from evaluator.release.packs import SealedSplit, write_pack
 from evaluator.release.prompts import render_prompt
 from evaluator.release.read import read_info, read_items, read_questions
 from evaluator.release.schema import Split
-from evaluator.release.view import write_view
 from tests.builders.hub import hub_rows, write_hub
 
 PUBLIC = [Split.DEV, Split.TEST]
@@ -135,21 +134,6 @@ def test_nothing_in_a_test_pack_tells_the_original_ids(tmp_path):
             json.dumps(pq.read_table(path).to_pylist()).encode() if path.suffix == ".parquet" else path.read_bytes()
         )
         assert b"SENTINEL" not in content + str(path.relative_to(tmp_path / "pack")).encode()
-
-
-def test_a_view_holds_the_named_splits_and_no_key(small_release, tmp_path):
-    write_view(small_release, [Split.DEV, Split.SEALED], tmp_path / "view")
-    view = tmp_path / "view"
-    assert {path.name for path in view.iterdir()} == {"release.json", "items.parquet", "questions.parquet", "images"}
-    assert {path.name for path in (view / "images").iterdir()} == {"dev", "sealed"}
-    for split in (Split.DEV, Split.SEALED):
-        assert read_questions(view, split).equals(read_questions(small_release, split))
-        assert all((view / file).is_file() for file in read_items(view, split)["file"].to_pylist())
-    with pytest.raises(InputError, match="no split test"):
-        read_items(view, Split.TEST)
-    hidden = set(read_items(small_release, Split.TEST)["image_id"].to_pylist())
-    assert not hidden & set(pq.read_table(view / "items.parquet")["image_id"].to_pylist())
-    assert not hidden & set(pq.read_table(view / "questions.parquet")["image_id"].to_pylist())
 
 
 def test_a_folder_that_is_no_release_says_so(tmp_path):
