@@ -15,11 +15,14 @@ from leaderboard import states
 from leaderboard.baselines import baseline_owner
 from leaderboard.intake import RESERVED_PREFIX
 from leaderboard.models import Entry, Evaluation, Model, Submission, User
-from leaderboard.models.submissions import NO_IMAGE_OF, SubmissionKind
+from leaderboard.models.submissions import NO_IMAGE_OF, Leased, SubmissionKind
 from leaderboard.queue import Queue, dispatch
 from leaderboard.states import EvaluationState, SubmissionState
 
-ARTEFACT = ("release", "architecture", "base", "target", "files", "file_name", "file_sha256", "file_size")
+# What a baseline has of its own; all else, and what is added later, belongs to the artefact and is copied.
+OWN = {"id", "model", "owner", "kind", "state", "publish", "facts", "idempotency_key", "created_at"} | {
+    field.name for field in Leased._meta.local_fields
+}
 SLUG_LENGTH = 80
 
 
@@ -71,8 +74,9 @@ def _baseline_of(checkpoint: Submission, by: User | None) -> Submission:
         return standing
     baseline = Submission.objects.create(
         model=_model(checkpoint.model, owner), owner=owner, kind=SubmissionKind.BASELINE, publish=True,
-        idempotency_key=key, facts={NO_IMAGE_OF: str(checkpoint.pk)},
-        **{name: getattr(checkpoint, name) for name in ARTEFACT},
+        idempotency_key=key, facts={**checkpoint.facts, NO_IMAGE_OF: str(checkpoint.pk)},
+        **{field.attname: getattr(checkpoint, field.attname)
+           for field in Submission._meta.concrete_fields if field.name not in OWN},
     )  # fmt: skip
     for state in (SubmissionState.UPLOADED, SubmissionState.VALIDATING, SubmissionState.ACCEPTED):
         states.advance_submission(baseline, state, actor=_actor(by), note=f"no-image baseline of {checkpoint.pk}")

@@ -104,6 +104,9 @@ def test_it_belongs_to_nobody_and_says_what_it_is(published):
     assert "grey image" in model.description and "mine" in model.description
     assert (baseline().kind, baseline().publish) == (SubmissionKind.BASELINE, True)
     assert baseline().shows_blank_images and not published.shows_blank_images
+    for field in ("release", "architecture", "files", "file_name", "file_sha256", "file_size"):
+        assert getattr(baseline(), field) == getattr(published, field)
+    assert baseline().facts == {**published.facts, "no_image_of": str(published.pk)}
     assert {event.note for event in baseline().events.filter(evaluation=None)} == {
         f"no-image baseline of {published.pk}"
     }
