@@ -53,7 +53,7 @@ def _register(release: Release, kind: Baseline) -> Submission:
     answers = _answers(release, kind)
     with transaction.atomic():
         submission = Submission.objects.create(
-            model=_model(kind), owner=_owner(), release=release, kind=SubmissionKind.BASELINE, publish=True
+            model=_model(kind), owner=baseline_owner(), release=release, kind=SubmissionKind.BASELINE, publish=True
         )
         for state in (SubmissionState.UPLOADED, SubmissionState.VALIDATING, SubmissionState.ACCEPTED):
             states.advance_submission(submission, state, note="baseline")
@@ -110,12 +110,13 @@ def _protocol(release: Release, split: Split) -> Protocol:
 def _model(kind: Baseline) -> Model:
     model, _ = Model.objects.get_or_create(
         slug=f"baseline-{kind}", is_baseline=True,
-        defaults={"name": TITLES[kind], "owner": _owner(), "description": DESCRIPTIONS[kind]},
+        defaults={"name": TITLES[kind], "owner": baseline_owner(), "description": DESCRIPTIONS[kind]},
     )  # fmt: skip
     return model
 
 
-def _owner() -> User:
+def baseline_owner() -> User:
+    """The account that baselines belong to."""
     owner, is_new = User.objects.get_or_create(username=OWNER, defaults={"is_active": False})
     if is_new:
         owner.set_unusable_password()

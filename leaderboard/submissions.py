@@ -11,7 +11,6 @@ from evaluator.errors import InputError
 from leaderboard import intake, outcomes, permissions, publication, quota, states, storage
 from leaderboard.intake import NewSubmission
 from leaderboard.models import Evaluation, Model, QueueSwitch, Submission, User
-from leaderboard.models.submissions import SubmissionKind
 from leaderboard.queue import Queue, dispatch
 from leaderboard.states import EvaluationState, SubmissionState, TransitionRefused
 
@@ -80,7 +79,7 @@ def retry_evaluation(evaluation: Evaluation, *, by: User) -> Evaluation:
     ended = evaluation.state in (EvaluationState.FAILED, EvaluationState.CANCELLED)
     if not ended or evaluation.submission.state != SubmissionState.ACCEPTED:
         raise TransitionRefused(f"evaluation {evaluation.pk} is {evaluation.state}: only an ended one can be retried")
-    has_answers = evaluation.answers_sha256 or evaluation.submission.kind == SubmissionKind.BASELINE
+    has_answers = evaluation.answers_sha256 or "baseline" in evaluation.run  # chance is scored without any
     state = EvaluationState.ANSWERED if has_answers else EvaluationState.QUEUED
     try:
         with transaction.atomic():

@@ -31,6 +31,9 @@ class SubmissionKind(db.TextChoices):
     BASELINE = "baseline"
 
 
+NO_IMAGE_OF = "no_image_of"  # in the facts of a no-image baseline: the submission whose checkpoint it asks
+
+
 class Submission(Leased):
     """One immutable artefact of a model."""
 
@@ -65,6 +68,11 @@ class Submission(Leased):
 
     def __str__(self) -> str:
         return f"{self.model_id} {self.kind} {self.id}"
+
+    @property
+    def shows_blank_images(self) -> bool:
+        """Whether its model is shown a grey image in place of each, see leaderboard.no_image."""
+        return self.facts.get(NO_IMAGE_OF) is not None
 
 
 class Purpose(db.TextChoices):

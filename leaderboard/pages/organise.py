@@ -13,7 +13,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from leaderboard import architectures, permissions, submissions
+from evaluator.errors import InputError
+from leaderboard import architectures, no_image, permissions, submissions
 from leaderboard.models import Evaluation, Event, QueueSwitch, Submission, WorkerStatus
 from leaderboard.permissions import Action
 from leaderboard.queue import Queue
@@ -112,6 +113,26 @@ def retry(request: HttpRequest, pk: UUID) -> HttpResponse:
         return _confirm(request, f"Retry {found.submission.model} on {found.split}?", consequence, "Queue it again")
     submissions.retry_evaluation(found, by=staff)
     messages.success(request, "Queued again.")
+    return redirect("organise")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def ask_without_images(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Queue the no-image baseline of a published checkpoint."""
+    staff = permissions.require_staff(request.user)
+    found = permissions.get_submission(staff, pk)
+    if request.method != "POST":
+        consequence = ("The model is shown a grey image in place of each and answers every split again. What it then "
+                       "gets right stands on the boards as an unranked baseline, named after the model. Asking twice "
+                       "does nothing more; splits that failed are started anew.")  # fmt: skip
+        return _confirm(request, f"Ask {found.model} without images?", consequence, "Queue the no-image baseline")
+    try:
+        queued = no_image.ask_without_images(found, by=staff)
+    except InputError as error:
+        messages.error(request, " ".join(problem.message for problem in error.problems))
+        return redirect("organise")
+    done = f"Queued on {', '.join(each.split for each in queued)}." if queued else "Nothing to do: it stands already."
+    messages.success(request, done)
     return redirect("organise")
 
 

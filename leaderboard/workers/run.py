@@ -43,6 +43,7 @@ def run(claim: Claim, should_stop: Callable[[], bool]) -> None:
             weights_sha256=submission.file_sha256, architecture=submission.architecture,
             protocol=Protocol(evaluation.protocol) if evaluation.protocol else None,
             device=Device(settings.EVALUATION_DEVICE), timeout_s=settings.EVALUATION_TIMEOUT_S,
+            blank_images=submission.shows_blank_images,
             cache=PixelCache(folder=settings.PIXEL_CACHE_ROOT, max_bytes=settings.PIXEL_CACHE_BYTES),
         )  # fmt: skip
         same = fingerprint(job)

@@ -40,6 +40,7 @@ RULES = {
     "organise-queue": ({"queue": "evaluate", "act": "pause"}, STAFF),
     "organise-cancel": ({"pk": "evaluation"}, STAFF),
     "organise-retry": ({"pk": "evaluation"}, STAFF),
+    "organise-no-image": ({"pk": "hidden"}, STAFF),
     "healthz": ({}, EVERYONE),
     "metrics": ({}, (404, 404, 404, 404)),
     "schema": ({}, EVERYONE),
