@@ -28,6 +28,7 @@ from evaluator.detectors.detector import Places
 from evaluator.encoders.architecture import Architecture
 from evaluator.encoders.choices import Precision
 from evaluator.encoders.device import computing_in
+from evaluator.encoders.local_transformers import require_known_tokens
 from evaluator.encoders.processor_config import CODE, FIELD
 from evaluator.errors import InputError
 
@@ -124,6 +125,7 @@ def wrap_model(
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"The image processor or tokenizer of {architecture.name} cannot be read: {error!r}"
         raise InputError.single(CODE, message, field=FIELD) from error
+    require_known_tokens(tokenizer, model, architecture.name)
     return OwlDetector(
         model=model, pads=kind.pads, image_processor=image_processor, tokenizer=tokenizer, device=device,
         precision=precision, context_length=architecture.context_length,

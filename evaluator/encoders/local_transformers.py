@@ -45,6 +45,16 @@ def load_tokenizer(folder: Path, name: str) -> Any:
         raise does_not_load("tokenizer", name, error) from error
 
 
+def require_known_tokens(tokenizer: Any, model: Any, name: str) -> None:
+    """Raise InputError `bad_architecture_folder` where the tokenizer has tokens that the model has no embedding of: the
+    first text with one of them would end the run."""
+    highest, n_known = max(tokenizer.get_vocab().values()), model.config.get_text_config().vocab_size
+    if highest >= n_known:
+        message = (f"The tokenizer of {name} has tokens up to number {highest}, and the model of its config.json only "
+                   f"{n_known}. Place the tokenizer that this model was trained with.")  # fmt: skip
+        raise InputError.single("bad_architecture_folder", message, field="architecture")
+
+
 def does_not_load(what: str, name: str, error: BaseException) -> InputError:
     """What is told of a folder whose files transformers refuses."""
     message = f"The {what} of {name} does not load: {str(error).strip().splitlines()[0][:300] or type(error).__name__}"

@@ -133,9 +133,11 @@ def wrap_model(
 ) -> TransformersEncoder:
     """The Encoder around a filled model."""
     assert architecture.folder is not None
+    tokenizer = local_transformers.load_tokenizer(architecture.folder, architecture.name)
+    local_transformers.require_known_tokens(tokenizer, model, architecture.name)
     return TransformersEncoder(
         model=model, kind=_kind_of(architecture), device=device, precision=precision,
-        tokenizer=local_transformers.load_tokenizer(architecture.folder, architecture.name),
+        tokenizer=tokenizer,
         context_length=architecture.context_length,
         normalise=Normaliser(preprocessing=architecture.preprocessing, device=device),
     )  # fmt: skip

@@ -23,6 +23,7 @@ from transformers.initialization import no_init_weights
 from evaluator.encoders.architecture import Architecture
 from evaluator.encoders.choices import Precision
 from evaluator.encoders.device import computing_in
+from evaluator.encoders.local_transformers import require_known_tokens
 from evaluator.errors import InputError
 from evaluator.generators.generator import AskedImage, Reply
 from evaluator.generators.greedy import write_greedily
@@ -124,6 +125,7 @@ def wrap_model(
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"The processor of {architecture.name} cannot be loaded from its folder: {error}"
         raise InputError.single("bad_architecture_file", message, field="architecture") from error
+    require_known_tokens(processor.tokenizer, model, architecture.name)
     is_mrope = SUPPORTED[architecture.config["model_type"]]
     return TransformersGenerator(
         model=model, device=device, precision=precision, context_length=architecture.context_length,

@@ -139,9 +139,8 @@ def make_siglip2(folder: Path) -> Made:
     vocab = {word: number for number, word in enumerate(["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁", *LETTERS])}
     merges: list[tuple[str, str]] = []
     for first, second in (("c", "e"), ("ce", "ll"), ("l", "l")):
-        vocab[first + second] = len(vocab)
-        if second not in vocab:
-            vocab[second] = len(vocab)
+        for piece in (first + second, second):
+            vocab.setdefault(piece, len(vocab))
         merges.append((first, second))
     tokenizer = transformers.Siglip2Tokenizer(
         vocab=vocab, merges=merges, model_max_length=24, padding_side="right", model_input_names=["input_ids"]

@@ -203,3 +203,17 @@ def test_what_a_config_says_of_kernels_and_types_is_not_followed(placed: Placed,
     model = maker_of(architecture).build_model(architecture)
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert model.config._attn_implementation in ("sdpa", "eager")
+
+
+def test_a_tokenizer_with_tokens_unknown_to_the_model_is_refused(placed: Placed, tmp_path: Path) -> None:
+    root, weights = placed
+    name = "tiny-clip"
+    known = json.loads((root / name / "config.json").read_text())["text_config"]["vocab_size"]
+    shutil.copytree(root / "tiny-clip", tmp_path / "placed" / name)
+    tokenizer = json.loads((root / name / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"]["unheard"] = known
+    (tmp_path / "placed" / name / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ENVIRONMENT, str(tmp_path / "placed"))
+        with pytest.raises(InputError, match=f"tokens up to number {known}"):
+            load(name, weights[name])
