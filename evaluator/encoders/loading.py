@@ -15,7 +15,7 @@ from evaluator.encoders.choices import Precision
 from evaluator.weights.checkpoint import Checkpoint
 from evaluator.weights.header import Header
 from evaluator.weights.keys import KeyMatch, match_keys
-from evaluator.weights.tensors import map_tensors
+from evaluator.weights.tensors import MergedTensors, map_tensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +67,14 @@ def load_model(
     """
     maker = maker_of(architecture)
     model = maker.build_model(architecture)
-    stored = map_tensors(weights)
+    found = map_tensors(weights, keys.sources)
+    stored = found.stored if isinstance(found, MergedTensors) else found
     tensors = {name: stored[source] for name, source in keys.sources.items()}
     state = model.state_dict()
     tensors |= {name: torch.zeros_like(state[name]) for name in keys.zeros}
     model.load_state_dict(tensors, strict=True, assign=False)
+    if isinstance(found, MergedTensors):  # then what its adapter changes, one tensor in memory at a time
+        for name, source in keys.sources.items():
+            if source in found.changes:
+                state[name].copy_(found[source])
     return maker.wrap_model(model.to(device), architecture, device, precision)

@@ -38,9 +38,12 @@ def main() -> int:
     sys.modules["transformers"] = None  # type: ignore[assignment]  # open_clip does without: no hub code, 0.6 s less
     spec = json.load(sys.stdin)
     with os.fdopen(spec["results_fd"], "wb") as pipe, ExitStack() as stack:
-        files = {name: stack.enter_context(os.fdopen(fd, "rb")) for name, fd in spec["weights_fds"].items()}
+        files, base = (
+            {name: stack.enter_context(os.fdopen(fd, "rb")) for name, fd in spec[fds].items()}
+            for fds in ("weights_fds", "base_fds")
+        )
         try:
-            weights = read_checkpoint(files)  # most wrong files are refused before torch is imported
+            weights = read_checkpoint(files, base=base)  # most wrong files are refused before torch is imported
             write_json(pipe, Kind.RESULT, TASKS[spec["task"]](spec, weights, pipe))
         except InputError as error:
             problems = [problem.as_dict() for problem in error.problems]
@@ -89,6 +92,7 @@ def _answer(spec: dict[str, Any], weights: Checkpoint, pipe: BinaryIO) -> dict[s
     write_frame(pipe, Kind.ANSWERS, _as_stream(run.answers))
     if run.embeddings is not None:
         write_frame(pipe, Kind.EMBEDDINGS, run.embeddings["embedding"].tobytes())
+    run.record["weights"] |= weights.adapter_facts()
     return run.record
 
 

@@ -18,8 +18,9 @@ class AnswerJob:
 
     release: Path
     split: Split
-    weights: Path  # a safetensors file, or the index beside its shards
+    weights: Path  # a safetensors file, the index beside its shards, or the weights of an adapter beside its config
     architecture: str  # a registered name
+    base: Path | None = None  # what an adapter stands on
     weights_sha256: str | None = None  # of what was validated, see `set_digest`
     protocol: Protocol = Protocol.CAPTIONS
     device: Device = Device.AUTO

@@ -31,21 +31,24 @@ LIBRARIES_BYTES = 8 * 1024 * MIB  # address space that torch and its threads map
 SCORE_SLACK = 1e-3  # bf16 cosines of equal vectors may exceed 1
 
 
-def validate_in_child(weights: Path, architecture: str, limits: Limits | None = None) -> dict[str, Any]:
+def validate_in_child(
+    weights: Path, architecture: str, limits: Limits | None = None, *, base: Path | None = None
+) -> dict[str, Any]:
     """Check a checkpoint fully in a sandbox; returns the facts of `evaluator.weights.check.check_weights`.
 
-    weights: a safetensors file, or the index beside its shards.
+    weights: a safetensors file, the index beside its shards, or the weights of an adapter beside its config, which
+    stands on `base`.
 
     Raises InputError with the submitter's problems, EvaluationFailed when the check itself broke.
     """
     get_architecture(architecture)
-    paths = checkpoint_paths(weights)
-    size = _bytes_of(paths)
+    paths, base_paths = checkpoint_paths(weights), checkpoint_paths(base) if base else {}
+    size = _bytes_of(paths) + _bytes_of(base_paths)
     if limits is None:
         seconds = 60 + size // (50 * MIB)
         limits = Limits(wall_s=4 * seconds, cpu_s=seconds, memory_bytes=LIBRARIES_BYTES + 3 * size)
     spec = {"task": "validate", "architecture": architecture}
-    frames = _run(spec, paths, release=None, limits=limits, gpu=False, caps=JSON_CAPS)
+    frames = _run(spec, paths, base=base_paths, release=None, limits=limits, gpu=False, caps=JSON_CAPS)
     return _result(frames)
 
 
@@ -63,8 +66,8 @@ def answer_in_child(
     items = read_items(job.release, job.split)
     asked = ask(items, read_questions(job.release, job.split), job.protocol)
     gpu = Device(job.device) is not Device.CPU and has_gpu()
-    paths = checkpoint_paths(job.weights)
-    memory = None if gpu else LIBRARIES_BYTES + 4 * _bytes_of(paths) + 4096 * MIB
+    paths, base_paths = checkpoint_paths(job.weights), checkpoint_paths(job.base) if job.base else {}
+    memory = None if gpu else LIBRARIES_BYTES + 4 * (_bytes_of(paths) + _bytes_of(base_paths)) + 4096 * MIB
     spec = {
         "task": "answer", "architecture": job.architecture, "split": job.split, "protocol": job.protocol,
         "device": job.device, "precision": job.precision, "weights_sha256": job.weights_sha256,
@@ -75,8 +78,8 @@ def answer_in_child(
         Kind.EMBEDDINGS: items.num_rows * MAX_DIMENSIONS * 4,
     }
     frames = _run(
-        spec, paths, release=job.release, limits=Limits(wall_s=job.timeout_s, memory_bytes=memory), gpu=gpu,
-        caps=caps, on_progress=on_progress, should_stop=should_stop,
+        spec, paths, base=base_paths, release=job.release, limits=Limits(wall_s=job.timeout_s, memory_bytes=memory),
+        gpu=gpu, caps=caps, on_progress=on_progress, should_stop=should_stop,
     )  # fmt: skip
     record = _result(frames)
     try:
@@ -99,6 +102,7 @@ def _run(
     spec: dict[str, Any],
     weights: Mapping[str, Path],
     *,
+    base: Mapping[str, Path],
     release: Path | None,
     limits: Limits,
     gpu: bool,
@@ -114,11 +118,11 @@ def _run(
     else:
         argv = unsandboxed(INNER, limits)
         spec["release"] = str(release.absolute()) if release is not None else None
-    with open_files(weights) as files:
-        fds = {name: file.fileno() for name, file in files.items()}
+    with open_files(weights) as files, open_files(base) as base_files:
+        fds, base_fds = ({name: file.fileno() for name, file in each.items()} for each in (files, base_files))
         return supervise(
-            argv, {**spec, "weights_fds": fds}, pass_fds=list(fds.values()), caps=caps, wall_s=limits.wall_s,
-            on_progress=on_progress, should_stop=should_stop,
+            argv, {**spec, "weights_fds": fds, "base_fds": base_fds}, pass_fds=[*fds.values(), *base_fds.values()],
+            caps=caps, wall_s=limits.wall_s, on_progress=on_progress, should_stop=should_stop,
         )  # fmt: skip
 
 
