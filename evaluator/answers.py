@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from evaluator.errors import InputError, Problem
 
 ABSTAINED = -1  # also a tie: chosen = -1 is never right
+FOUND = 0  # `chosen` of a localisation row that was given boxes, possibly an empty list
 
 ANSWER_BOX = pa.struct([
     ("class", pa.string()), ("x1", pa.float64()), ("y1", pa.float64()), ("x2", pa.float64()), ("y2", pa.float64()),

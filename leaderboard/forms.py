@@ -5,11 +5,12 @@ from typing import Any, cast
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
+from django.urls import reverse
 
-from evaluator.encoders.registry import list_architectures
+from evaluator.encoders.architecture import Architecture
 from evaluator.errors import InputError
 from evaluator.release.schema import Split
-from leaderboard import permissions
+from leaderboard import architectures, permissions
 from leaderboard.intake import NewSubmission
 from leaderboard.models import Model, Release, Submission, User
 from leaderboard.models.submissions import SubmissionKind
@@ -81,8 +82,8 @@ class CheckpointForm(SubmitForm):
 
     kind = SubmissionKind.CHECKPOINT
     architecture = forms.ChoiceField(
-        help_text="Two architectures can have the same tensors and another activation; the table below shows what each "
-        "one does with an image."
+        help_text="The network that the weights are for. Two architectures can have the same tensors and another "
+        "activation: the file fits both, and the scores differ."
     )
     base = forms.CharField(
         required=False, max_length=80, label="Fine-tuned from (optional)", help_text="The short name of the base model."
@@ -96,14 +97,26 @@ class CheckpointForm(SubmitForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        choices = [
-            (
-                found.name,
-                f"{found.name} · {found.activation} · {found.image_px} px · {large(found.parameters)} parameters",
-            )
-            for found in list_architectures()
-        ]
-        cast(forms.ChoiceField, self.fields["architecture"]).choices = [("", "Choose an architecture"), *choices]
+        field = cast(forms.ChoiceField, self.fields["architecture"])
+        field.choices = [("", "Choose an architecture"), *_architecture_choices()]
+        # What was chosen is explained beside the field; without JavaScript by the form's own "show" button.
+        field.widget.attrs.update({
+            "hx-get": reverse("architecture-chosen"), "hx-trigger": "change", "hx-target": "#chosen-architecture",
+        })  # fmt: skip
+
+    def chosen_architecture(self) -> Architecture | None:
+        """The architecture that the field holds now, sent or prefilled; None when there is none of that name."""
+        return architectures.registered_or_none(str(self["architecture"].value() or ""))
+
+
+def _architecture_choices() -> list[Any]:
+    """(name, facts) of every architecture, under headings where there are several families."""
+    choices: dict[str, list[tuple[str, str]]] = {}
+    for found in architectures.find():
+        activation = str(found.activation or "").partition(" (")[0]
+        facts = [found.name, activation, f"{found.image_px} px", f"{large(found.parameters)} parameters"]
+        choices.setdefault(str(found.family), []).append((found.name, " · ".join(filter(None, facts))))
+    return list(choices.items()) if len(choices) > 1 else [pair for pairs in choices.values() for pair in pairs]
 
 
 class PredictionsForm(SubmitForm):

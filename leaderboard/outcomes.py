@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from evaluator.errors import InputError, Problem
 from leaderboard import quota, states
 from leaderboard.models import Evaluation, Submission
+from leaderboard.parts import drop_parts
 from leaderboard.states import EvaluationState, SubmissionState
 
 SHOWN_PROBLEMS = 1_000
@@ -40,6 +41,7 @@ def fail(evaluation: Evaluation, code: str, message: str, *, held_token: int | N
             evaluation, EvaluationState.FAILED, held_token=held_token, note=code,
             failure_code=code, failure_message=message,
         )  # fmt: skip
+        drop_parts(evaluation)
         _free_if_nothing_left(evaluation.submission)
 
 
@@ -47,6 +49,7 @@ def cancel(evaluation: Evaluation, *, actor: UUID | None) -> None:
     """Stop the evaluation; a worker that holds it learns it from its next heartbeat."""
     with transaction.atomic():
         states.advance_evaluation(evaluation, EvaluationState.CANCELLED, actor=actor)
+        drop_parts(evaluation)
         _free_if_nothing_left(evaluation.submission)
 
 

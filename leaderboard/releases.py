@@ -67,9 +67,13 @@ def _adopt(incoming: Path, slug: str, info: ReleaseInfo, visibility: Visibility)
         raise InputError.single("release_known", "A release with the same images, questions and splits is there.")
     _require_keys(incoming, info)
     _write_missing_packs(incoming, info)
+    try:
+        summary = summarise_release(info, incoming, incoming / KEYS)
+    except ValueError as error:
+        raise InputError.single("key_mismatch", f"The keys are not those of this release: {error}.") from error
     release = Release(
         slug=slug, name=info.name, version=info.version, hash=info.hash, public_items=info.public_items,
-        visibility=visibility, info=asdict(info), summary=summarise_release(info, incoming / KEYS),
+        visibility=visibility, info=asdict(info), summary=summary,
     )  # fmt: skip
     keys, public = storage.key_folder(release, 1), storage.release_folder(release)
     if keys.parent.exists() or public.exists():

@@ -24,6 +24,10 @@ UPLOAD_ROOT = env.folder("UPLOAD_ROOT", DATA_ROOT / "uploads")  # half-received 
 UPLOAD_ROOT.mkdir(parents=True, exist_ok=True)  # Django checks that it exists
 WORK_ROOT = env.folder("WORK_ROOT", DATA_ROOT / "work")  # scratch space of workers
 
+# Decoded images, hidden ones among them, kept for the next model: see evaluator.pixels.cache.
+PIXEL_CACHE_ROOT = env.folder("PIXEL_CACHE_ROOT", DATA_ROOT / "pixels")
+PIXEL_CACHE_BYTES = env.integer("PIXEL_CACHE_BYTES", 16 * 2**30, least=0)
+
 SECRET_KEY = env.secret_key(DATA_ROOT / "secret_key", may_generate=not PRODUCTION)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or ([] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]"])
 CSRF_FAILURE_VIEW = "leaderboard.pages.errors.csrf_failure"
@@ -74,6 +78,7 @@ MAX_ATTEMPTS = env.integer("MAX_ATTEMPTS", 3, least=1)
 EVALUATION_TIMEOUT_S = env.number("EVALUATION_TIMEOUT_S", 6 * 3600, least=1)
 ALLOW_WEAK_SANDBOX = env.flag("ALLOW_WEAK_SANDBOX", False)
 EVALUATION_DEVICE = env.choice("EVALUATION_DEVICE", "auto", ("auto", "cpu", "cuda"))
+SICK_DEVICE_RETRY_S = env.number("SICK_DEVICE_RETRY_S", 60, least=1)
 
 # --- limits ----------------------------------------------------------------------------------------------------------
 MAX_UPLOAD_BYTES = env.integer("MAX_UPLOAD_BYTES", 8 * 2**30, least=1)

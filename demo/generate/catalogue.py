@@ -18,6 +18,7 @@ class Dataset:
     classes: label name → the phrase that stands for it in a sentence.
     captions: the two sentences of a class; {} takes its phrase.
     images_per_source: above 1, that many images are cut from one slide, smear or block.
+    is_localised: every instance has a box, so that the dataset can ask for boxes.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Dataset:
     microns_per_pixel: float | None
     organism: tuple[str, str] | None = None
     images_per_source: int = 1
+    is_localised: bool = False
 
 
 def _named(*names: str) -> dict[str, str]:
@@ -46,7 +48,7 @@ DATASETS: tuple[Dataset, ...] = (
         question="How densely are the nuclei packed in this micrograph?",
         captions=("A micrograph of {}.", "A fluorescence microscopy image of cultured cells with {}."),
         modality=FLUORESCENCE, submodality="epifluorescence microscopy", domain="biology", subdomain="cell biology",
-        stain="DAPI", microns_per_pixel=0.65, organism=HUMAN,
+        stain="DAPI", microns_per_pixel=0.65, organism=HUMAN, is_localised=True,
     ),
     Dataset(
         name="mitosis_chromatin", scene=fluorescence.mitosis,
@@ -170,6 +172,7 @@ DATASETS: tuple[Dataset, ...] = (
         captions=("A micrograph of {}.", "A serial block-face image of brain tissue with {}."),
         modality=ELECTRON, submodality="serial block-face scanning electron microscopy", domain="biology",
         subdomain="neurobiology", stain="osmium tetroxide", microns_per_pixel=0.02, organism=MOUSE, images_per_source=5,
+        is_localised=True,
     ),
     Dataset(
         name="nerve_myelin", scene=electron.myelin,

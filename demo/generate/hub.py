@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from demo.generate.catalogue import DATASETS
+from demo.generate.cognition import COGNITION_KINDS
 from demo.generate.questions import KINDS
 
 FOLDER = Path("perception") / "0.1.0"
@@ -27,7 +28,7 @@ COLUMNS = pa.schema([
     ("split", pa.string()), ("stain", pa.string()), ("subdomain", pa.string()), ("submodality", pa.string()),
     ("synthetic", pa.bool_()),
     ("captions", pa.struct([(f"{kind}_{variant}", _CAPTION) for kind in KINDS for variant in (0, 1)])),
-    ("questions", pa.struct([(kind, _QUESTION) for kind in KINDS])),
+    ("questions", pa.struct([(kind, _QUESTION) for kind in (*KINDS, *COGNITION_KINDS)])),
     ("bbox", pa.list_(_BOX)), ("polygon", pa.list_(pa.float64())),
 ])  # fmt: skip
 

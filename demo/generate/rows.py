@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image
 
 from demo.generate.catalogue import BY_NAME
+from demo.generate.cognition import ask_experts
 from demo.generate.hub import LABELS
 from demo.generate.plan import OPTIONS, ImagePlan, draw
 from demo.generate.questions import COARSE_KINDS, ask, state_facts
@@ -32,8 +33,12 @@ def make_row(plan: ImagePlan) -> dict[str, Any]:
     Image.fromarray(drawing.image).save(buffer, "PNG", compress_level=3)
     facts = state_facts(plan, drawing)
     questions, captions = ask(dataset, plan.image_id, facts, plan.generator(OPTIONS, plan.number))
+    questions |= ask_experts(plan, drawing)
     taxon_id, taxon_name = dataset.organism or (None, None)
-    boxes = [{"className": b.name, "x1": b.x1, "y1": b.y1, "x2": b.x2, "y2": b.y2} for b in drawing.boxes]
+    boxes = [
+        {"className": b.name, "x1": b.x1, "y1": b.y1, "x2": b.x2, "y2": b.y2}
+        for b in drawing.boxes if dataset.is_localised
+    ]  # fmt: skip
     return {
         "image_id": plan.image_id, "image": {"bytes": buffer.getvalue(), "path": f"{plan.image_id}.png"},
         "label": LABELS.index(plan.label), "label_name": plan.label, "dataset": dataset.name,

@@ -34,7 +34,8 @@ def answer(
     batches = Halving(sizes.images)
     images = embed_images(encoder, crops, batches, clock, resume)
     clock.report(Stage.CHOOSE, 0, asked.rows.num_rows)
-    scores = cosines(images, texts, asked.image_of, asked.text_of, asked.offsets)
+    datasets = asked.rows["dataset"].combine_chunks().dictionary_encode().indices.to_numpy()
+    scores = cosines(images, texts, asked.image_of, asked.text_of, asked.offsets, datasets)
     truncated = lengths > encoder.context_length
     answers = _answers_table(asked, scores, truncated)
     clock.report(Stage.CHOOSE, asked.rows.num_rows, asked.rows.num_rows)

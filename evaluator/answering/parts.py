@@ -4,11 +4,8 @@ A part is what one batch of items gave: embeddings of a contrastive model, answe
 keeps it: a part comes from a process that read a stranger's weights, and goes back only to one that reads the same.
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +41,3 @@ def without_gaps(parts: Iterable[Part]) -> tuple[Part, ...]:
         if part.start == (found[-1].stop if found else 0) < part.stop:
             found.append(part)
     return tuple(found)
-
-
-def fingerprint(**facts: Any) -> str:
-    """One name for all that two runs must share for the one to go on where the other stopped: weights, release, code,
-    precision, kind of device, batch sizes."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()

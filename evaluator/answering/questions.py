@@ -10,8 +10,17 @@ from evaluator.answers import Protocol
 from evaluator.encoders.architecture import Family
 from evaluator.errors import InputError
 from evaluator.release.read import item_ids
+from evaluator.release.schema import COGNITION, LOCALISATION
 
-PROTOCOLS = {Family.CONTRASTIVE: (Protocol.CAPTIONS, Protocol.QUESTIONS)}
+# What each family can answer, its default first, and why it cannot answer the others.
+PROTOCOLS = {
+    Family.CONTRASTIVE: (Protocol.CAPTIONS, Protocol.QUESTIONS),
+    Family.GENERATIVE: (Protocol.QUESTIONS, Protocol.LETTER),
+}
+LIMITS = {
+    Family.CONTRASTIVE: "compares an image with texts; it writes nothing",
+    Family.GENERATIVE: "writes answers to questions; it compares no image with captions",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,39 +38,55 @@ class Asked:
     offsets: np.ndarray
 
 
+def default_protocol(family: Family) -> Protocol:
+    """How models of this family are asked when nothing else is said: as the paper asks them."""
+    return PROTOCOLS[family][0]
+
+
 def require_protocol(protocol: Protocol, family: Family) -> None:
     """Raise InputError `protocol_not_supported` for a protocol that this family cannot answer."""
     possible = PROTOCOLS[family]
     if protocol not in possible:
-        message = (f"A {family} model compares an image with texts; it writes nothing, so the protocol '{protocol}' "
-                   f"does not apply. Use {' or '.join(possible)}.")  # fmt: skip
+        message = (f"A {family} model {LIMITS[family]}, so the protocol '{protocol}' does not apply. "
+                   f"Use {' or '.join(possible)}.")  # fmt: skip
         raise InputError.single("protocol_not_supported", message, field="protocol")
 
 
 def ask(items: pa.Table, questions: pa.Table, protocol: Protocol) -> Asked:
     """The rows of `questions` that `protocol` asks, with their option texts.
 
-    captions: both caption variants, options as they are. questions: the question form, text + " " + option. Raises
-    InputError when the split has no such rows, ValueError when a question names no item.
+    captions: both caption variants, options as they are, and cognition in question form, since it has no captions.
+    questions, letter: every question form. In question form a text is the question + " " + the option. Localisation is
+    asked by `ask_localisation`. Raises InputError when the split has no such rows, ValueError when a question names no
+    item.
     """
     is_question_form = pc.is_null(questions["variant"])
-    rows = questions.filter(is_question_form if protocol is Protocol.QUESTIONS else pc.invert(is_question_form))
-    if not rows.num_rows:
-        other = Protocol.CAPTIONS if protocol is Protocol.QUESTIONS else Protocol.QUESTIONS
+    if protocol is Protocol.CAPTIONS:
+        has_rows = not pc.all(is_question_form).as_py()
+        wanted = pc.or_(pc.invert(is_question_form), pc.starts_with(questions["question"], f"{COGNITION}_"))
+    else:
+        wanted = pc.and_(is_question_form, pc.not_equal(questions["question"], LOCALISATION))
+        has_rows = pc.any(wanted).as_py()
+    if not has_rows:
+        other = Protocol.QUESTIONS if protocol is Protocol.CAPTIONS else Protocol.CAPTIONS
         message = f"This split has no rows for the protocol '{protocol}'. Use --protocol {other}."
         raise InputError.single("nothing_to_ask", message, field="protocol")
+    rows = questions.filter(wanted)
     rows = rows.combine_chunks()
     image_of = pc.index_in(item_ids(rows), value_set=item_ids(items))
     if image_of.null_count:
         raise ValueError(f"{image_of.null_count} questions name an item that the items table lacks")
     options = rows["options"].combine_chunks()
-    texts = pc.list_flatten(options)
-    if protocol is Protocol.QUESTIONS:
-        asked = rows["text"].combine_chunks().take(pc.list_parent_indices(options))
-        texts = pc.binary_join_element_wise(asked, texts, " ")
-    encoded = texts.dictionary_encode()
+    encoded = _option_texts(rows, options).dictionary_encode()
     lengths = pc.list_value_length(options).to_numpy(zero_copy_only=False)
     return Asked(
         rows=rows, texts=encoded.dictionary.to_pylist(), text_of=encoded.indices.to_numpy(),
         image_of=image_of.to_numpy(), offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
     )  # fmt: skip
+
+
+def _option_texts(rows: pa.Table, options: pa.ListArray) -> pa.Array:
+    """The text of every option: with its question before it in question form, alone in captions."""
+    alone, row_of = pc.list_flatten(options), pc.list_parent_indices(options)
+    question = pc.if_else(pc.is_null(rows["variant"]), rows["text"], None).combine_chunks().take(row_of)
+    return pc.coalesce(pc.binary_join_element_wise(question, alone, " "), alone)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from evaluator.answering import contrastive
+from evaluator.answering import contrastive, generative
 from evaluator.answering.answered import Answered
 from evaluator.answering.embeddings import Embeddings, named_embeddings, write_embeddings
 from evaluator.answering.material import Material, open_material
@@ -113,6 +113,9 @@ def _answer(
         case Family.CONTRASTIVE:
             asked = ask(material.items, material.questions, settings.protocol)
             return contrastive.answer(model, material.crops(architecture), asked, sizes, clock, resume)
+        case Family.GENERATIVE:
+            asked = ask(material.items, material.questions, settings.protocol)
+            return generative.answer(model, material.images(), asked, settings, sizes, clock, resume)
         case _:
             raise NotImplementedError(architecture.family)
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from evaluator.answering.progress import Progress
+from evaluator.answering.questions import default_protocol
 from evaluator.answering.settings import RunSettings
 from evaluator.answers import Protocol
 from evaluator.cli.files import require_file
@@ -23,6 +24,12 @@ example:
       --base model.safetensors --architecture ViT-B-32 --out runs/lora
 """
 
+NOTES = {
+    "truncated_texts": "texts exceed the model's context: cut off, or as a prompt not asked",
+    "unparsed_replies": "replies name no option, or more than one, and count as wrong",
+    "unfinished_replies": "replies were cut off at the longest length",
+}
+
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
@@ -39,8 +46,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--device", type=Device, choices=list(Device), default=Device.AUTO)
     parser.add_argument("--precision", type=Precision, choices=list(Precision), default=Precision.FP32)
     parser.add_argument(
-        "--protocol", type=Protocol, default=Protocol.CAPTIONS,
-        choices=[Protocol.CAPTIONS, Protocol.QUESTIONS, Protocol.LETTER],
+        "--protocol", type=Protocol, choices=[Protocol.CAPTIONS, Protocol.QUESTIONS, Protocol.LETTER],
+        help="default: captions for contrastive models, questions for generative ones",
     )  # fmt: skip
     parser.add_argument("--pixel-cache", type=Path, metavar="DIR",
                         help="keep decoded images here, for the next model on the same split")  # fmt: skip
@@ -52,7 +59,8 @@ def run(args: argparse.Namespace) -> None:
     for path in (args.weights, args.base):
         if path is not None:
             require_file(path)
-    settings = RunSettings(protocol=args.protocol, device=args.device, precision=args.precision)
+    protocol = args.protocol or default_protocol(architecture.family)
+    settings = RunSettings(protocol=protocol, device=args.device, precision=args.precision)
     # Wrong files are refused before torch comes.
     with open_checkpoint(args.weights, args.base) as weights, ProgressLine() as line:
         from evaluator.answering.run import answer_release, write_run
@@ -71,6 +79,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"{done.record['images_per_s']:,.0f} images/s on {done.record['device']['name']}")
     for use in done.record["weights"]["tolerated"]:
         print(f"tolerated: {use['what']}")
-    if counts.get("truncated_texts"):
-        print(f"note: {counts['truncated_texts']} texts exceed the model's context and were cut off")
+    for count, what in NOTES.items():
+        if counts.get(count):
+            print(f"note: {counts[count]:,} {what}")
     print(f"written to {args.out}")

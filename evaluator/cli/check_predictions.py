@@ -38,7 +38,8 @@ def run(args: argparse.Namespace) -> None:
     forms = ", ".join(
         "question form" if variant is None else f"caption variant {variant}" for variant in facts.variants
     )
-    print(f"valid: {facts.rows} rows ({facts.format}), complete for {forms}")
+    complete = ", ".join(text for text in (forms, *facts.tasks_beside) if text)
+    print(f"valid: {facts.rows} rows ({facts.format}), complete for {complete}")
     if facts.abstained:
         print(f"note: {facts.abstained} rows abstain (wrong), {facts.unparsed} of them by a reply that cannot be read")
     if args.out is not None:

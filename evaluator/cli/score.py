@@ -12,6 +12,7 @@ from evaluator.release.key import read_key
 from evaluator.release.read import read_info, read_questions
 from evaluator.release.schema import Split
 from evaluator.scoring import canonical_json, score
+from evaluator.scoring.index import Group
 
 EXAMPLE = """\
 example:
@@ -72,7 +73,9 @@ def _print_summary(report: dict[str, Any]) -> None:
         print("nothing was answered")
         return
     for task in report["tasks"]:
-        if str(task["variant"]).replace("None", "null") == headline:
+        is_core = Group(task["group"]).is_core
+        is_headline = str(task["variant"]).replace("None", "null") == headline
+        if is_headline if is_core else task["n_questions"]:
             few = "  too few sources" if task["too_few"] else ""
             print(f"{task['task']:<40} {_percent(task['accuracy'])}  n {task['n_questions']:>6,}{few}")
     for name, found in report["aggregates"].items():

@@ -10,13 +10,15 @@ import torch
 from evaluator.encoders.choices import Device, Precision
 from evaluator.errors import EvaluationFailed
 
+GPU_ERRORS = ("CUDA error", "CUDA driver error", "CUDNN_STATUS", "CUBLAS_STATUS", "NVML", "device-side assert")
 DRIVER = Path("/sys/module/nvidia/version")
 
 
 def prepare_device(wanted: Device) -> torch.device:
     """Choose the device and make this process reproducible: no TF32, no autotuned or order-dependent kernels.
 
-    Raises EvaluationFailed `no_gpu` (retry: another worker may have one) when CUDA was asked for and is absent.
+    Raises EvaluationFailed (retry: another worker may do better): `no_gpu` when CUDA was asked for and is absent,
+    `gpu_sick` when it is there and does not compute.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is order-dependent without it
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -27,7 +29,27 @@ def prepare_device(wanted: Device) -> torch.device:
         return torch.device("cpu")
     if not torch.cuda.is_available():
         raise EvaluationFailed("no_gpu", "A GPU was asked for, but torch sees none here. Use --device cpu.", retry=True)
-    return torch.device("cuda")
+    device = torch.device("cuda")
+    _try_out(device)
+    return device
+
+
+def _try_out(device: torch.device) -> None:
+    """Multiply whole numbers, whose product every sound device gives exactly. Raises EvaluationFailed `gpu_sick`."""
+    numbers = torch.arange(256 * 256, dtype=torch.float32).remainder(7).view(256, 256)
+    try:
+        found = (numbers.to(device) @ numbers.to(device)).cpu()
+    except RuntimeError as error:
+        raise sickness(error) or error from error
+    if not torch.equal(found, numbers @ numbers):
+        raise EvaluationFailed("gpu_sick", "The GPU multiplies wrongly.", retry=True)
+
+
+def sickness(error: RuntimeError) -> EvaluationFailed | None:
+    """`gpu_sick` for an error of the GPU itself: what ran on it is not to blame, and another worker may do better."""
+    if any(sign in str(error) for sign in GPU_ERRORS):
+        return EvaluationFailed("gpu_sick", f"The GPU failed: {str(error).splitlines()[0][:200]}", retry=True)
+    return None
 
 
 def computing_in(precision: Precision, device: torch.device) -> AbstractContextManager[object]:

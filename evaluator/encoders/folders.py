@@ -25,7 +25,7 @@ PREPROCESSOR, PROCESSOR_CONFIG, TOKENIZER_CONFIG = (
 )  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 REFUSED = {".py", ".pyc", ".so", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".h5", ".msgpack"}
-TOKENIZERS = (("tokenizer.json",), ("vocab.txt",), ("vocab.json", "merges.txt"))
+TOKENIZERS = (("tokenizer.json",), ("vocab.txt",), ("vocab.json", "merges.txt"), ("spiece.model",))
 SANE_LENGTH = 1_000_000  # tokenizers without a limit state 10 to the power of 30
 ACTIVATIONS = {"quick_gelu": "QuickGELU", "gelu": "GELU", "gelu_new": "GELU (tanh)", "silu": "SiLU", "swish": "SiLU",
                "gelu_pytorch_tanh": "GELU (tanh)", "relu": "ReLU"}  # fmt: skip
@@ -53,6 +53,7 @@ CONTRASTIVE_TYPES = {
     ),
     "blip": Usual(image_px=384, context_length=512, image_activation="gelu", text_activation="gelu"),
 }  # fmt: skip
+TEXT_TOWERS = ("bert", "roberta", "xlm-roberta")  # what a text tower within open_clip may be
 REFUSED_TYPES = {"siglip2": "SigLIP 2 of the NaFlex kind lays out images in another way; the fixed-resolution "
                             "checkpoints have the model_type siglip."}  # fmt: skip
 
@@ -155,10 +156,8 @@ def _from_open_clip(folder: Path, description: Description, log: ProblemLog) -> 
     except InputError as error:
         log.add(CODE, error.problems[0].message, field=FIELD)
         return None
-    text = config["text_cfg"]
-    if "hf_model_name" in text and not (folder / "text_config.json").is_file() and not (folder / CONFIG).is_file():
-        log.add(CODE, f"The text tower is transformers' ({text['hf_model_name']}): put its config.json beside, as "
-                      "text_config.json.", field=FIELD)  # fmt: skip
+    if "hf_model_name" in config["text_cfg"]:
+        _check_text_tower(folder, log)
     if open_clip_config.needs_download(config):
         _check_tokenizer(folder, log)
     odd = {key: preprocess[key] for key, usual in (("fill_color", 0), ("mode", "RGB"))
@@ -169,6 +168,18 @@ def _from_open_clip(folder: Path, description: Description, log: ProblemLog) -> 
         folder.name, config, preprocessing=open_clip_config.read_preprocessing(preprocess)
     )
     return replace(architecture, folder=folder)
+
+
+def _check_text_tower(folder: Path, log: ProblemLog) -> None:
+    path = open_clip_config.text_config_of(folder)
+    if not path.is_file():
+        log.add(CODE, "The text tower is one of transformers: put its config.json beside, as text_config.json.",
+                field=FIELD)  # fmt: skip
+        return
+    found = (_read_object(path, log) or {}).get("model_type")
+    if found not in TEXT_TOWERS:
+        log.add(CODE, f"{path.name} has the model_type {str(found)[:60]!r}; text towers for open_clip are "
+                      f"{', '.join(TEXT_TOWERS)}.", field=FIELD)  # fmt: skip
 
 
 def _from_transformers(folder: Path, description: Description, log: ProblemLog) -> Architecture | None:

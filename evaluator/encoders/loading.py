@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from evaluator.encoders.architecture import Architecture, Library
+from evaluator.encoders.architecture import Architecture, Family, Library
 from evaluator.encoders.choices import Precision
 from evaluator.weights.checkpoint import Checkpoint
 from evaluator.weights.header import Header
@@ -33,6 +33,14 @@ def maker_of(architecture: Architecture) -> ModuleType:
         from evaluator.encoders import open_clip
 
         return open_clip
+    if architecture.family is Family.CONTRASTIVE:
+        from evaluator.encoders import transformers_contrastive
+
+        return transformers_contrastive
+    if architecture.family is Family.GENERATIVE:
+        from evaluator.generators import transformers
+
+        return transformers
     raise NotImplementedError(architecture.family)
 
 

@@ -12,11 +12,14 @@ import numpy as np
 import open_clip
 import torch
 from numpy.typing import NDArray
+from open_clip.tokenizer import HFTokenizer
 
 from evaluator.encoders.architecture import Architecture
 from evaluator.encoders.choices import Precision
 from evaluator.encoders.device import computing_in
 from evaluator.encoders.encoder import Normaliser, unit_length
+from evaluator.encoders.local_transformers import CONFIG_ERRORS, does_not_load
+from evaluator.encoders.open_clip_config import text_config_of
 from evaluator.encoders.trimming import encode_text
 from evaluator.errors import InputError
 
@@ -26,7 +29,7 @@ class OpenClipEncoder:
     """An Encoder around a model of open_clip."""
 
     model: Any  # open_clip's classes share no base that declares encode_image and encode_text
-    tokenizer: open_clip.SimpleTokenizer
+    tokenizer: Any  # open_clip's SimpleTokenizer or HFTokenizer
     normalise: Normaliser
     device: torch.device
     precision: Precision
@@ -46,7 +49,9 @@ class OpenClipEncoder:
         return int(self.tokenizer.context_length)
 
     def n_tokens(self, text: str) -> int:
-        return len(self.tokenizer.encode(text)) + 2
+        if isinstance(self.tokenizer, open_clip.SimpleTokenizer):
+            return len(self.tokenizer.encode(text)) + 2
+        return len(self.tokenizer.tokenizer(self.tokenizer.clean_fn(text), verbose=False).input_ids)
 
 
 def build_model(architecture: Architecture) -> torch.nn.Module:
@@ -54,13 +59,18 @@ def build_model(architecture: Architecture) -> torch.nn.Module:
     config = deepcopy(dict(architecture.config))
     config["vision_cfg"]["timm_model_pretrained"] = False
     is_custom = config.pop("custom_text", False)
+    if "hf_model_name" in config["text_cfg"]:
+        assert architecture.folder is not None
+        # A file, so that nothing is looked up; its weights come with the checkpoint.
+        config["text_cfg"] |= {"hf_model_name": str(text_config_of(architecture.folder)), "hf_model_pretrained": False}
+        is_custom = True
     if "multimodal_cfg" in config:
         model_class = open_clip.CoCa
     else:
         model_class = open_clip.CustomTextCLIP if is_custom else open_clip.CLIP
     try:
-        return model_class(**config).eval()
-    except (TypeError, ValueError, RuntimeError, AssertionError) as error:  # only a local config file can be wrong
+        return model_class(**config).float().eval()  # a transformers config may ask for another type
+    except (*CONFIG_ERRORS, OSError) as error:  # only a local config file can be wrong
         message = f"open_clip cannot build {architecture.name}: {error}"
         raise InputError.single("bad_architecture_file", message, field="architecture") from error
 
@@ -69,11 +79,22 @@ def wrap_model(
     model: torch.nn.Module, architecture: Architecture, device: torch.device, precision: Precision
 ) -> OpenClipEncoder:
     """The Encoder around a filled model."""
-    text = architecture.config["text_cfg"]
     return OpenClipEncoder(
-        model=model, device=device, precision=precision,
-        tokenizer=open_clip.SimpleTokenizer(
-            context_length=architecture.context_length, **text.get("tokenizer_kwargs") or {}
-        ),
+        model=model, device=device, precision=precision, tokenizer=_tokenizer_of(architecture),
         normalise=Normaliser(preprocessing=architecture.preprocessing, device=device),
     )  # fmt: skip
+
+
+def _tokenizer_of(architecture: Architecture) -> Any:
+    """open_clip's own, or transformers' from the architecture's folder. What is cut off is cut by its rule."""
+    text = architecture.config["text_cfg"]
+    options = text.get("tokenizer_kwargs") or {}
+    if not text.get("hf_tokenizer_name"):
+        return open_clip.SimpleTokenizer(context_length=architecture.context_length, **options)
+    try:
+        return HFTokenizer(
+            str(architecture.folder), context_length=architecture.context_length,
+            tokenizer_mode=text.get("tokenizer_mode"), local_files_only=True, trust_remote_code=False, **options,
+        )  # fmt: skip
+    except (*CONFIG_ERRORS, OSError, ImportError) as error:
+        raise does_not_load("tokenizer", architecture.name, error) from error

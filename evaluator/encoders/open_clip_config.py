@@ -63,6 +63,12 @@ def needs_download(config: Mapping[str, Any]) -> bool:
     return "hf_model_name" in text or "hf_tokenizer_name" in text or vocabulary != 49408
 
 
+def text_config_of(folder: Path) -> Path:
+    """The config of a text tower of transformers: text_config.json, or config.json where there is none."""
+    own = folder / "text_config.json"
+    return own if own.is_file() else folder / "config.json"
+
+
 def describe(
     name: str,
     config: Mapping[str, Any],

@@ -1,20 +1,25 @@
 """Pixel files kept for the next model. In: a split and a form; out: an open file that is whole and unchanged.
 
-A file's name is what it holds: the release's content hash, the split and the form. Its SHA-256 stands beside it and is
-checked before each use, because a process that saw the file may have been a stranger's.
+A file's name is what it holds: the release's content hash, the split, its files and the form. Its SHA-256 stands beside
+it and is checked before each use, because a process that saw the file may have been a stranger's. A cache that cannot
+be used costs time, never an evaluation.
 """
 
+import fcntl
 import hashlib
 import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from evaluator.pixels.files import pack_images, write_crops
+import PIL
+
+from evaluator.errors import EvaluationFailed
+from evaluator.pixels.files import crop_bytes, pack_images, packed_bytes, write_crops
 from evaluator.pixels.recipe import CropRecipe
 from evaluator.release.schema import Split
 
@@ -22,7 +27,7 @@ log = logging.getLogger(__name__)
 
 GIB = 1024**3
 PACKED = "packed"
-SUFFIX, DIGEST_SUFFIX = ".pixels", ".sha256"
+SUFFIX, DIGEST_SUFFIX, MAKING = ".pixels", ".sha256", "making-"
 
 OnDone = Callable[[int], None]
 
@@ -47,9 +52,14 @@ class Wanted:
 
     @property
     def name(self) -> str:
-        form = PACKED if self.form is None else self.form.key
-        named = hashlib.sha256(f"{self.release_hash} {self.split} {len(self.files)} {form}".encode())
-        return f"{named.hexdigest()}{SUFFIX}"
+        """Equal for equal content, wherever the release lies. Another Pillow may decode or resize otherwise."""
+        form = PACKED if self.form is None else f"{self.form.key} pillow {PIL.__version__}"
+        facts = "\0".join([self.release_hash, self.split, form, *self.files])
+        return f"{hashlib.sha256(facts.encode()).hexdigest()}{SUFFIX}"
+
+    def n_bytes(self) -> int:
+        """The size of the file. Raises EvaluationFailed `unreadable_image` for a missing image that is to be packed."""
+        return packed_bytes(self.release, self.files) if self.form is None else crop_bytes(len(self.files), self.form)
 
     def write(self, out: BinaryIO, on_done: OnDone) -> None:
         """Make the file. Raises EvaluationFailed `unreadable_image`."""
@@ -63,67 +73,122 @@ class Wanted:
 def open_pixels(wanted: Wanted, cache: PixelCache, on_done: OnDone = lambda done: None) -> Iterator[BinaryIO]:
     """The file of evaluator.pixels.files that is `wanted`, read-only. Made when the cache lacks it or it was changed.
 
-    `on_done` hears how many images are done. Raises EvaluationFailed `unreadable_image`.
+    `on_done` hears how many images are done. Raises EvaluationFailed `unreadable_image`, and `no_room_for_pixels` when
+    neither the cache nor the folder for temporary files takes them.
     """
-    if cache.folder is None:
-        with tempfile.TemporaryDirectory(prefix="ubench-pixels-") as folder:
-            path = Path(folder, wanted.name)
-            with path.open("xb") as out:
-                wanted.write(out, on_done)
-            with path.open("rb") as file:
-                yield file
-        return
-    kept: BinaryIO = _unchanged(cache.folder / wanted.name) or _make(wanted, cache, on_done)
-    with kept:
+    with _kept(wanted, cache, on_done) or _temporary(wanted, on_done) as file:
         on_done(len(wanted.files))
-        yield kept
+        yield file
+
+
+def _kept(wanted: Wanted, cache: PixelCache, on_done: OnDone) -> BinaryIO | None:
+    """The file in the cache, found or made; None when there is no cache or it cannot be used."""
+    if cache.folder is None:
+        return None
+    try:
+        found = _unchanged(cache.folder / wanted.name)
+        if found is None and wanted.n_bytes() <= cache.max_bytes:
+            found = _make(wanted, cache.folder, cache.max_bytes, on_done)
+    except OSError as error:  # images that cannot be read are an EvaluationFailed
+        log.warning("the pixel cache %s cannot be used (%s); nothing is kept", cache.folder, error.strerror)
+        return None
+    return found
+
+
+def _temporary(wanted: Wanted, on_done: OnDone) -> BinaryIO:
+    """A file without a name: it is gone when it is closed, however this process ends."""
+    try:
+        descriptor, name = tempfile.mkstemp(prefix="ubench-pixels-")
+        with os.fdopen(descriptor, "wb") as out:
+            file = Path(name).open("rb")
+            Path(name).unlink()
+            try:
+                wanted.write(out, on_done)
+                out.flush()
+            except BaseException:
+                file.close()
+                raise
+    except OSError as error:
+        message = (f"The decoded images ({wanted.n_bytes() / 1e9:.1f} GB) cannot be written to {tempfile.gettempdir()} "
+                   f"({error.strerror}). Make room, or set TMPDIR or the pixel cache to a larger disk.")  # fmt: skip
+        raise EvaluationFailed("no_room_for_pixels", message, retry=True) from error
+    return file
 
 
 def _unchanged(path: Path) -> BinaryIO | None:
     """The file, open at its start, if it is there and as it was made."""
     try:
+        expected = _digest_of(path).read_text("ascii", errors="replace")
         file = path.open("rb")
-        expected = _digest_of(path).read_text("ascii")
-    except OSError:
+    except FileNotFoundError:
         return None
     if hashlib.file_digest(file, "sha256").hexdigest() != expected:
         log.warning("%s is not as it was made; it is made again", path.name)
         file.close()
         return None
-    os.utime(path)  # used now: the last to be evicted
+    with suppress(OSError):  # a cache that is only read may belong to someone else
+        os.utime(path)  # used now: the last to be evicted
     file.seek(0)
     return file
 
 
-def _make(wanted: Wanted, cache: PixelCache, on_done: OnDone) -> BinaryIO:
+def _make(wanted: Wanted, folder: Path, max_bytes: int, on_done: OnDone) -> BinaryIO:
     """Others may make the same file meanwhile: each writes its own, and whoever ends last replaces an equal one."""
-    assert cache.folder is not None
-    cache.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = cache.folder / wanted.name
-    descriptor, name = tempfile.mkstemp(dir=cache.folder, prefix="making-")
-    part = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as out:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / wanted.name
+    _make_room(folder, max_bytes - wanted.n_bytes())
+    descriptor, name = tempfile.mkstemp(dir=folder, prefix=MAKING)
+    part, digest = Path(name), Path(f"{name}{DIGEST_SUFFIX}")
+    with os.fdopen(descriptor, "wb") as out:
+        fcntl.flock(out, fcntl.LOCK_EX)  # held until this process ends: see `_is_abandoned`
+        try:
             wanted.write(out, on_done)
-        file = part.open("rb")
-        _digest_of(path).write_text(hashlib.file_digest(file, "sha256").hexdigest(), "ascii")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    _evict(cache.folder, cache.max_bytes)
+            out.flush()
+            file = part.open("rb")
+            digest.write_text(hashlib.file_digest(file, "sha256").hexdigest(), "ascii")
+            digest.replace(_digest_of(path))
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+            digest.unlink(missing_ok=True)
+    _make_room(folder, max_bytes)
     file.seek(0)
     return file
 
 
-def _evict(folder: Path, max_bytes: int) -> None:
-    """Remove what was used longest ago until the rest fits; a file in use stays readable to who holds it open."""
-    held = 0
-    found = [(path, path.stat()) for path in folder.glob(f"*{SUFFIX}")]
-    for path, facts in sorted(found, key=lambda pair: pair[1].st_mtime, reverse=True):
+def _make_room(folder: Path, max_bytes: int) -> None:
+    """Remove what killed processes left, then what was used longest ago until the rest has at most `max_bytes`.
+
+    A file in use stays readable to who holds it open.
+    """
+    held, found = 0, []
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):  # another process removed it first
+            if path.name.startswith(MAKING):
+                if path.suffix == DIGEST_SUFFIX:
+                    continue
+                if _is_abandoned(path):
+                    path.unlink()
+                    path.with_name(path.name + DIGEST_SUFFIX).unlink(missing_ok=True)
+                else:
+                    held += path.stat().st_size
+            elif path.suffix == SUFFIX:
+                found.append((path.stat(), path))
+    for facts, path in sorted(found, key=lambda pair: pair[0].st_mtime_ns, reverse=True):
         held += facts.st_size
         if held > max_bytes:
             path.unlink(missing_ok=True)
             _digest_of(path).unlink(missing_ok=True)
+
+
+def _is_abandoned(part: Path) -> bool:
+    """Whether the process that was making this file ended: its lock went with it."""
+    with part.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def _digest_of(path: Path) -> Path:

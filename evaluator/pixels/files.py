@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from evaluator.pixels.crop import Pixels, crop
-from evaluator.pixels.read import decode, read_image
+from evaluator.pixels.read import decode, file_size, read_image, read_whole
 from evaluator.pixels.recipe import CropRecipe
 
 MAX_DECODERS = 8
@@ -46,37 +46,55 @@ def open_crops(file: BinaryIO, n: int, recipe: CropRecipe) -> NDArray[np.uint8]:
     """The crops of n images, read on touch. Raises ValueError for a file of another size."""
     shape = (n, recipe.crop_px, recipe.crop_px, 3)
     n_bytes = os.fstat(file.fileno()).st_size
-    if n_bytes != int(np.prod(shape)):
+    if n_bytes != crop_bytes(n, recipe):
         raise ValueError(f"{n_bytes:,} bytes are no crops of shape {shape}")
     return np.memmap(file, np.uint8, "r", shape=shape) if n else np.empty(shape, np.uint8)
 
 
 def pack_images(folder: Path, files: Sequence[str], out: BinaryIO, on_done: OnDone) -> None:
-    """Put the image files one after the other, undecoded."""
-    sizes = [(folder / file).stat().st_size for file in files]
+    """Put the image files one after the other, undecoded. EvaluationFailed `unreadable_image` names a missing one."""
+    sizes = [file_size(folder / file) for file in files]
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(OFFSET)
     out.write(np.array([len(files)], OFFSET).tobytes() + offsets.tobytes())
-    for done, file in enumerate(files, 1):
-        out.write((folder / file).read_bytes())
+    for done, (file, size) in enumerate(zip(files, sizes, strict=True), 1):
+        out.write(read_whole(folder / file, size))
         on_done(done)
 
 
+def packed_bytes(folder: Path, files: Sequence[str]) -> int:
+    """The size of the file that `pack_images` writes. EvaluationFailed `unreadable_image` as there."""
+    return OFFSET.itemsize * (len(files) + 2) + sum(file_size(folder / file) for file in files)
+
+
+def crop_bytes(n: int, recipe: CropRecipe) -> int:
+    """The size of the file that `write_crops` writes for n images."""
+    return n * recipe.crop_px**2 * 3
+
+
 class PackedImages:
-    """RGB images by place, decoded when asked for. `names`: what to call an image that cannot be decoded."""
+    """RGB images by place, decoded when asked for. `names`: what to call an image that cannot be decoded.
+
+    Raises ValueError for a file that `pack_images` did not write for as many images, IndexError for a place beyond.
+    """
 
     def __init__(self, file: BinaryIO, names: Sequence[str]) -> None:
         self._file, self._names = file, names
         raw = np.memmap(file, np.uint8, "r")
-        n = int(raw[: OFFSET.itemsize].view(OFFSET)[0])
+        head = OFFSET.itemsize * (len(names) + 2)
+        if len(raw) < head:
+            raise ValueError(f"{len(raw)} bytes are no {len(names)} packed images")
+        n, *offsets = (int(number) for number in raw[:head].view(OFFSET))
         if n != len(names):
             raise ValueError(f"{n} packed images, {len(names)} expected")
-        head = OFFSET.itemsize * (n + 2)
-        self._offsets = raw[OFFSET.itemsize : head].view(OFFSET)
-        self._bytes = raw[head:]
+        self._offsets, self._bytes = np.array(offsets), raw[head:]
+        if offsets[0] != 0 or offsets[-1] != len(self._bytes) or (np.diff(self._offsets) < 0).any():
+            raise ValueError("the packed images do not lie one after the other")
 
     def __len__(self) -> int:
         return len(self._names)
 
     def __getitem__(self, place: int) -> Image.Image:
+        if not 0 <= place < len(self):
+            raise IndexError(f"there is no image {place}: there are {len(self)}")
         content = bytes(self._bytes[self._offsets[place] : self._offsets[place + 1]])
         return decode(io.BytesIO(content), Path(self._names[place]).name)

@@ -11,12 +11,14 @@ from typing import IO, Any
 import pyarrow as pa
 
 from evaluator.errors import ProblemLog
-from evaluator.predictions.columns import BAD_VARIANT, BOXES, BOXES_REFUSED, COLUMNS, NAMES, PREDICTIONS, VARIANT_TEXTS
+from evaluator.predictions.boxes import BadBoxes, is_text, parse_boxes, read_boxes, refuse_constant, refuse_repeats
+from evaluator.predictions.columns import BAD_VARIANT, BOXES, COLUMNS, NAMES, PREDICTIONS, VARIANT_TEXTS
 from evaluator.predictions.fast import read_header
 from evaluator.predictions.formats import PlainFile
 from evaluator.predictions.limits import Limits, too_many_rows
 
 BATCH_ROWS = 4_096
+BATCH_CELLS = 1 << 20  # characters and boxes held at a time, in rows with long ones
 INT64 = range(-(2**63), 2**63)
 
 Record = dict[str, Any]
@@ -63,6 +65,12 @@ def _csv_records(
         record: Record = {name: text or None for name, text in zip(names, fields, strict=True) if name in COLUMNS}
         if (variant := record.get("variant")) is not None:
             record["variant"] = VARIANT_TEXTS.get(variant, BAD_VARIANT)
+        try:
+            if (boxes := record.get(BOXES)) is not None:
+                record[BOXES] = parse_boxes(boxes)
+        except BadBoxes as bad:
+            problems.add("bad_boxes", str(bad), row=row)
+            continue
         yield record | {"row": row}
 
 
@@ -96,23 +104,26 @@ class _BadLine(Exception):
 def _read_object(text: str) -> Record:
     """One line of JSONL as a record. Raises _BadLine."""
     try:
-        found = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeats)
+        found = json.loads(text, parse_constant=refuse_constant, object_pairs_hook=refuse_repeats)
     except (ValueError, RecursionError) as error:
         raise _BadLine("bad_json", f"The line is no JSON object ({error}). Write one object per line.") from error
     if not isinstance(found, dict):
         raise _BadLine("bad_json", "The line is JSON but no object. Write one object per line.")
-    if found.get(BOXES) is not None:
-        raise _BadLine("boxes_not_scored", BOXES_REFUSED)
     record: Record = {name: found.get(name) for name in COLUMNS}
     for name in (*NAMES, "reply"):
-        if record[name] is not None and not _is_text(record[name]):
+        if record[name] is not None and not is_text(record[name]):
             raise _BadLine("bad_type", f"`{name}` is {_shown(record[name])}; it must be text.")
+    if record[BOXES] is not None:
+        try:
+            record[BOXES] = read_boxes(record[BOXES])
+        except BadBoxes as bad:
+            raise _BadLine("bad_boxes", str(bad)) from bad
     variant, option = record["variant"], record.pop("option")
     if variant is not None and (not _is_int(variant) or variant not in (0, 1)):
         record["variant"] = BAD_VARIANT
     if _is_int(option):
         record["index"] = option if option in INT64 else -1  # neither is the index of an option
-    elif _is_text(option):
+    elif is_text(option):
         record["option"] = option
     elif option is not None:
         wanted = "it must be the option's text or its 0-based index as an integer"
@@ -124,37 +135,20 @@ def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_text(value: object) -> bool:
-    """Text that UTF-8 can hold: JSON escapes can spell halves of characters."""
-    try:
-        return isinstance(value, str) and value.encode() is not None
-    except UnicodeEncodeError:
-        return False
-
-
 def _shown(value: object) -> str:
     text = ascii(value)
     return text if len(text) <= 40 else f"{text[:40]}…"
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not allowed")
-
-
-def _refuse_repeats(pairs: list[tuple[str, Any]]) -> Record:
-    record = dict(pairs)
-    if len(record) < len(pairs):
-        raise ValueError("a name stands there twice")
-    return record
-
-
 def _batches(records: Iterator[Record]) -> Iterator[pa.RecordBatch]:
     held: list[Record] = []
+    cells = 0
     for record in records:
         held.append(record)
-        if len(held) == BATCH_ROWS:
+        cells += sum(len(value) for value in record.values() if isinstance(value, str | list))
+        if len(held) == BATCH_ROWS or cells > BATCH_CELLS:
             yield pa.RecordBatch.from_pylist(held, PREDICTIONS)
-            held = []
+            held, cells = [], 0
     if held:
         yield pa.RecordBatch.from_pylist(held, PREDICTIONS)
 

@@ -26,8 +26,9 @@ class PredictionFacts:
 
     format: Format
     rows: int
-    variants: tuple[int | None, ...]  # null = the question form; each is complete
-    abstained: int  # rows without an option; wrong, and counted
+    variants: tuple[int | None, ...]  # null = the question form; each is complete in its coarse and fine tasks
+    tasks_beside: tuple[str, ...]  # cognition and localisation tasks that are answered, each complete
+    abstained: int  # rows without an option or boxes; wrong, and counted
     unparsed: int  # of these, rows whose reply could not be read
 
 
@@ -51,12 +52,12 @@ def check_file(path: Path, release_dir: Path, split: Split, limits: Limits | Non
         )
     require_split(read_info(release_dir), split)
     with open_plain(path, limits) as file:
-        index = QuestionIndex(read_questions(release_dir, split))
+        index = QuestionIndex(read_questions(release_dir, split), read_items(release_dir, split))
         judge = _judge_file(file, index, _other_items(release_dir, split), limits)
     answers = judge.finish()
     facts = PredictionFacts(
-        format=file.format, rows=judge.n_rows, variants=judge.variants(), abstained=judge.n_abstained,
-        unparsed=judge.n_unparsed,
+        format=file.format, rows=judge.n_rows, variants=judge.variants(), tasks_beside=judge.tasks_beside(),
+        abstained=judge.n_abstained, unparsed=judge.n_unparsed,
     )  # fmt: skip
     return CheckedPredictions(answers=answers, facts=facts)
 

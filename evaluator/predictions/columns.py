@@ -6,19 +6,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evaluator.errors import ProblemLog
+from evaluator.predictions.boxes import BOX_LISTS
 
 NAMES = ("dataset", "image_id", "question")
 CHOICE = ("option", "reply")
-COLUMNS = (*NAMES, "variant", *CHOICE)
 BOXES = "boxes"
-BOXES_REFUSED = "Boxes are not scored on this release. Leave out `boxes`."
+COLUMNS = (*NAMES, "variant", *CHOICE, BOXES)
 SHOWN_NAMES = 12
 
 # What every reader delivers: one row per prediction, `row` its 1-based number in the file. Exactly one of `option`
-# (text) and `index` is set, or neither: then `reply` decides, or the row abstains.
+# (text) and `index` is set, or neither: then `reply` decides, or the row abstains. `boxes` answers localisation alone.
 PREDICTIONS = pa.schema([
     ("row", pa.int64()), ("dataset", pa.string()), ("image_id", pa.string()), ("question", pa.string()),
     ("variant", pa.int64()), ("option", pa.string()), ("index", pa.int64()), ("reply", pa.string()),
+    (BOXES, BOX_LISTS),
 ])  # fmt: skip
 
 # `variant` in a text file, as people and their data frames write it.
@@ -33,15 +34,13 @@ def check_columns(found: Sequence[str]) -> None:
     for name in NAMES:
         if name not in found:
             problems.add("missing_column", f"There is no column `{name}`. The file has: {shown}.", field=name)
-    if not set(CHOICE) & set(found):
+    if not {*CHOICE, BOXES} & set(found):
         problems.add(
             "missing_column", f"There is no column `option` (or `reply`). The file has: {shown}.", field="option"
         )
     for name in COLUMNS:
         if list(found).count(name) > 1:
             problems.add("duplicate_column", f"The column `{name}` stands there twice. Keep one.", field=name)
-    if BOXES in found:
-        problems.add("boxes_not_scored", BOXES_REFUSED, field=BOXES)
     problems.raise_if_any()
 
 

@@ -15,6 +15,7 @@ import pyarrow.csv
 import pyarrow.json
 
 from evaluator.errors import InputError
+from evaluator.predictions.boxes import BOX_LISTS, BadBoxes, parse_column
 from evaluator.predictions.columns import BOXES, COLUMNS, PREDICTIONS, check_columns, read_variants
 from evaluator.predictions.formats import PlainFile
 from evaluator.predictions.limits import Limits
@@ -50,7 +51,7 @@ def read_jsonl(file: PlainFile, limits: Limits) -> Iterator[pa.RecordBatch]:
     option = pa.int64() if isinstance(_first_option(file, limits), int) else pa.string()
     schema = pa.schema([
         *[(name, pa.string()) for name in ("dataset", "image_id", "question", "reply")],
-        ("variant", pa.int64()), ("option", option), (BOXES, pa.null()),
+        ("variant", pa.int64()), ("option", option), (BOXES, BOX_LISTS),
     ])  # fmt: skip
     try:
         reader = pyarrow.json.open_json(
@@ -103,6 +104,13 @@ def _normalise(batch: pa.RecordBatch, first_row: int) -> pa.RecordBatch:
     n = batch.num_rows
     if "option" in columns and pa.types.is_integer(columns["option"].type):
         columns["index"] = columns.pop("option")
+    if BOXES in columns and pa.types.is_string(columns[BOXES].type):
+        try:
+            columns[BOXES] = parse_column(columns[BOXES])
+        except BadBoxes as bad:
+            raise NeedsCareful from bad
+    elif BOXES in columns and columns[BOXES].flatten().null_count:
+        raise NeedsCareful  # a null among boxes
     if "variant" in columns and pa.types.is_string(columns["variant"].type):
         columns["variant"] = read_variants(columns["variant"])
     columns["row"] = pa.array(np.arange(first_row, first_row + n))

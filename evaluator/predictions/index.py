@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evaluator.release.read import item_ids
+from evaluator.release.schema import LOCALISATION
+from evaluator.release.tasks import is_cognition_kind, task_slug
 
 Ints = npt.NDArray[np.int64]
 
@@ -27,10 +29,17 @@ class Places:
 
 
 class QuestionIndex:
-    """Look-ups into the questions table of one split (canonical order)."""
+    """Look-ups into the questions table of one split (canonical order).
 
-    def __init__(self, questions: pa.Table) -> None:
+    asks_boxes (n,): the row wants boxes instead of an option. sizes (n, 2): width and height of the row's image.
+    beside (n,): the row's place in `tasks_beside`, NOWHERE for coarse and fine tasks; the others may be left out.
+    """
+
+    def __init__(self, questions: pa.Table, items: pa.Table) -> None:
         self.questions = questions
+        self.asks_boxes = pc.equal(questions["question"], LOCALISATION).to_numpy()
+        self.sizes = _sizes(questions, items)
+        self.tasks_beside, self.beside = _tasks_beside(questions)
         self.n_questions = questions.num_rows
         ids = item_ids(questions).dictionary_encode()
         self._items = ids.dictionary
@@ -61,7 +70,7 @@ class QuestionIndex:
         """Index of each text among the options of its question (place `question`, all ≥ 0); NOWHERE if it is none."""
         code = to_ints(pc.index_in(texts, value_set=self._option_texts, skip_nulls=True))
         found = np.full(len(code), NOWHERE, np.int64)
-        for k in range(int(self.n_options.max(initial=0))):
+        for k in range(int(self.n_options[question].max(initial=0))):
             has_option = self.n_options[question] > k
             place = np.where(has_option, self._first_option[question] + k, 0)
             found[has_option & (found == NOWHERE) & (code >= 0) & (self._option_codes[place] == code)] = k
@@ -70,6 +79,26 @@ class QuestionIndex:
     def options(self, question: int) -> list[str]:
         """The options of one question, in order."""
         return self.questions["options"][question].as_py()
+
+
+def _sizes(questions: pa.Table, items: pa.Table) -> Ints:
+    place = pc.index_in(item_ids(questions), value_set=item_ids(items))
+    if place.null_count:
+        raise ValueError(f"{place.null_count} questions name an item that the items table lacks")
+    return np.stack([to_ints(items[name].take(place)) for name in ("width", "height")], axis=1)
+
+
+def _tasks_beside(questions: pa.Table) -> tuple[list[str], Ints]:
+    """The slugs of cognition and of each localisation task, and which of them each row belongs to."""
+    kinds = questions["question"].unique().to_pylist()
+    others = pa.array([kind for kind in kinds if kind == LOCALISATION or is_cognition_kind(kind)], pa.string())
+    rows = np.flatnonzero(pc.is_in(questions["question"], value_set=others).to_numpy())
+    named = questions.select(["question", "dataset"]).take(pa.array(rows)).to_pylist()
+    slugs = [task_slug(row["question"], row["dataset"]) for row in named]
+    tasks = sorted(set(slugs))
+    beside = np.full(questions.num_rows, NOWHERE, np.int64)
+    beside[rows] = [tasks.index(slug) for slug in slugs]
+    return tasks, beside
 
 
 def variant_codes(variants: pa.Array | pa.ChunkedArray) -> Ints:

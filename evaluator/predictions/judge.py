@@ -1,40 +1,29 @@
 """Judge predictions row by row, many at once. In: batches of PREDICTIONS; out: problems or an ANSWERS table.
 
-Holds a few bytes per question and the raw replies, never the file.
+Holds a few bytes per question, the raw replies and the boxes, never the file.
 """
-
-from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evaluator.answers import ABSTAINED, ANSWERS
+from evaluator.answers import ABSTAINED, ANSWERS, FOUND
 from evaluator.errors import ProblemLog
-from evaluator.predictions.columns import NAMES
+from evaluator.predictions.boxes import FORM
+from evaluator.predictions.columns import BOXES, NAMES
+from evaluator.predictions.faults import Fault
 from evaluator.predictions.index import NOWHERE, VARIANTS, Ints, QuestionIndex, to_ints
+from evaluator.predictions.judge_boxes import judge_boxes
 from evaluator.predictions.replies import parse_reply
+from evaluator.release.boxes import MAX_BOXES
 from evaluator.release.read import item_ids
 from evaluator.release.schema import Split
 
 INTEGER = r"^-?[0-9]{1,18}$"  # what 64 bits hold; longer ones are no option either
 SHOWN_CHARACTERS = 80
+SHOWN_CLASSES = 50
 NO_ROW = 0
-
-
-class Fault(IntEnum):
-    """Why a row cannot be taken; the first that applies, in this order. The name in lower case is the code."""
-
-    NONE = 0
-    MISSING_VALUE = 1
-    BAD_VARIANT = 2
-    UNKNOWN_IMAGE = 3
-    WRONG_SPLIT = 4
-    UNKNOWN_QUESTION = 5
-    DUPLICATE_ANSWER = 6
-    OPTION_NOT_IN_LIST = 7
-    INDEX_OUT_OF_RANGE = 8
 
 
 class Judge:
@@ -50,17 +39,24 @@ class Judge:
         self._answered_in = np.full(index.n_questions, NO_ROW, np.int64)  # file row that answered each question
         self._chosen = np.full(index.n_questions, ABSTAINED, np.int16)
         self._replies: list[tuple[Ints, pa.Array]] = []
+        self._boxes: list[tuple[Ints, pa.Array]] = []
         self.n_rows = self.n_unparsed = 0
 
     @property
     def n_abstained(self) -> int:
-        """Answered questions without an option."""
+        """Answered questions without an option, or without a list of boxes where these are asked for."""
         return int(((self._answered_in != NO_ROW) & (self._chosen == ABSTAINED)).sum())
 
     def variants(self) -> tuple[int | None, ...]:
-        """The variants that the file answers at least one question of."""
-        present = set(self._index.variant[self._answered_in != NO_ROW].tolist())
+        """The variants in which the file answers at least one question of a coarse or fine task."""
+        answered = (self._answered_in != NO_ROW) & (self._index.beside == NOWHERE)
+        present = set(self._index.variant[answered].tolist())
         return tuple(variant for code, variant in enumerate(VARIANTS) if code in present)
+
+    def tasks_beside(self) -> tuple[str, ...]:
+        """Of cognition and the localisation tasks, those that the file answers at least one question of."""
+        present = set(self._index.beside[self._answered_in != NO_ROW].tolist())
+        return tuple(task for place, task in enumerate(self._index.tasks_beside) if place in present)
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Judge one batch of PREDICTIONS."""
@@ -86,7 +82,11 @@ class Judge:
         kept = np.flatnonzero(self._answered_in != NO_ROW)
         named = self._index.questions.select([*NAMES, "variant"]).take(pa.array(kept))
         columns = {name: named[name] for name in named.column_names}
-        columns |= {"chosen": pa.array(self._chosen[kept]), "text": self._texts(kept)}
+        columns |= {
+            "chosen": pa.array(self._chosen[kept]),
+            "text": self._kept(self._replies, kept, pa.string()),
+            BOXES: self._kept(self._boxes, kept, ANSWERS.field(BOXES).type),
+        }
         return pa.table([columns.get(field.name, pa.nulls(len(kept), field.type)) for field in ANSWERS], schema=ANSWERS)
 
     def _locate(self, rows: pa.RecordBatch) -> tuple[npt.NDArray[np.int8], Ints]:
@@ -117,7 +117,34 @@ class Judge:
         return repeated
 
     def _choose(self, rows: pa.RecordBatch, question: Ints) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int8]]:
-        """Chosen option index (ABSTAINED for none) and fault of the choice, per row."""
+        """Chosen option index, FOUND for boxes, ABSTAINED for neither, and fault of the choice, per row."""
+        boxed = self._index.asks_boxes[question]
+        if not boxed.any() and rows[BOXES].null_count == rows.num_rows:
+            return self._choose_options(rows, question)
+        chosen = np.full(rows.num_rows, ABSTAINED, np.int16)
+        fault = np.zeros(rows.num_rows, np.int8)
+        for at, choose in ((~boxed, self._choose_options), (boxed, self._choose_boxes)):
+            chosen[at], fault[at] = choose(rows.filter(pa.array(at)), question[at])
+        has_boxes = _true(pc.greater(pc.list_value_length(rows[BOXES]), 0))
+        fault[~boxed & has_boxes] = Fault.BOXES_NOT_ASKED
+        return chosen, fault
+
+    def _choose_boxes(self, rows: pa.RecordBatch, question: Ints) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int8]]:
+        """Of rows whose questions ask for boxes."""
+        fault = np.zeros(rows.num_rows, np.int8)
+        stated = np.flatnonzero(_true(pc.is_valid(rows[BOXES])))
+        judged = judge_boxes(rows[BOXES].take(pa.array(stated)), question[stated], self._index)
+        fault[stated] = judged.fault
+        for name in ("option", "index", "reply"):
+            fault[_true(pc.is_valid(rows[name]))] = Fault.OPTION_NOT_ASKED
+        good = np.flatnonzero(judged.fault == Fault.NONE)
+        self._boxes.append((question[stated[good]], judged.boxes.take(pa.array(good))))
+        return np.where(_true(pc.is_valid(rows[BOXES])), FOUND, ABSTAINED).astype(np.int16), fault
+
+    def _choose_options(
+        self, rows: pa.RecordBatch, question: Ints
+    ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int8]]:
+        """Of rows whose questions have options."""
         chosen = np.full(rows.num_rows, ABSTAINED, np.int64)
         fault = np.zeros(rows.num_rows, np.int8)
         if rows["option"].null_count < rows.num_rows:
@@ -154,28 +181,45 @@ class Judge:
             self.n_unparsed += parsed is None
 
     def _find_missing(self) -> None:
-        """Questions that the file leaves out of a variant it answers."""
+        """Questions that the file leaves out of a variant, or of a task beside, that it answers."""
         unanswered = self._answered_in == NO_ROW
+        beside, variants = self._index.beside, self.variants()
         if not self._problems and unanswered.all():
             self._problems.add("empty_file", "The file has no rows. Write one per question.", field="file")
-        for variant in self.variants():
-            for at in np.flatnonzero(unanswered & (self._index.variant == VARIANTS.index(variant))).tolist():
-                if len(self._problems.problems) < self._problems.kept:
-                    named = self._index.questions.slice(at, 1).select(NAMES).to_pylist()[0]
-                    message = f"{_describe(named, variant)} has no row. Answer it, or leave `option` empty to abstain."
-                    self._problems.add("missing_answer", message)
-                else:
-                    self._problems.count("missing_answer")
+        elif not self._problems and not variants and (beside == NOWHERE).any():
+            message = (
+                f"The file answers {', '.join(self.tasks_beside())} alone. Answer the coarse and fine tasks as well: "
+                "a file without them has no place on the overall board."
+            )
+            self._problems.add("core_tasks_missing", message, field="file")
+        for variant in variants:
+            is_of = (beside == NOWHERE) & (self._index.variant == VARIANTS.index(variant))
+            self._complain_of_missing(np.flatnonzero(unanswered & is_of), variant)
+        for task in self.tasks_beside():
+            self._complain_of_missing(
+                np.flatnonzero(unanswered & (beside == self._index.tasks_beside.index(task))), None
+            )
 
-    def _texts(self, kept: Ints) -> pa.Array:
-        if not self._replies:
-            return pa.nulls(len(kept), pa.string())
+    def _complain_of_missing(self, questions: Ints, variant: int | None) -> None:
+        for at in questions.tolist():
+            if len(self._problems.problems) < self._problems.kept:
+                named = self._index.questions.slice(at, 1).select(NAMES).to_pylist()[0]
+                column = BOXES if self._index.asks_boxes[at] else "option"
+                message = f"{_describe(named, variant)} has no row. Answer it, or leave `{column}` empty to abstain."
+                self._problems.add("missing_answer", message)
+            else:
+                self._problems.count("missing_answer")
+
+    def _kept(self, parts: list[tuple[Ints, pa.Array]], kept: Ints, kind: pa.DataType) -> pa.Array:
+        """What was set aside in `parts` for the questions `kept`, in their order; null where nothing was."""
+        if not any(len(questions) for questions, _ in parts):
+            return pa.nulls(len(kept), kind)
         place = np.full(self._index.n_questions, NOWHERE, np.int64)
-        answered = np.concatenate([question for question, _ in self._replies])
+        answered = np.concatenate([question for question, _ in parts])
         place[answered] = np.arange(len(answered))
         order = place[kept]
-        texts = pa.chunked_array([replies for _, replies in self._replies])
-        return texts.take(pa.array(order, mask=order == NOWHERE)).combine_chunks()
+        values = pa.chunked_array([values for _, values in parts], kind)
+        return values.take(pa.array(order, mask=order == NOWHERE)).combine_chunks()
 
     def _complain(self, rows: pa.RecordBatch, row: Ints, fault: npt.NDArray[np.int8], question: Ints) -> None:
         """Note the faults in row order; those past the kept ones are only counted."""
@@ -183,7 +227,7 @@ class Judge:
         room = max(self._problems.kept - len(self._problems.problems), 0)
         for at in bad[:room].tolist():
             kind = Fault(int(fault[at]))
-            found = {name: rows[name][at].as_py() for name in rows.schema.names}
+            found = {name: rows[name][at].as_py() for name in rows.schema.names if name != BOXES}
             self._problems.add(kind.name.lower(), self._sentence(kind, found, int(question[at])), row=int(row[at]))
         for code, times in zip(*np.unique(fault[bad[room:]], return_counts=True), strict=True):
             self._problems.count(Fault(int(code)).name.lower(), int(times))
@@ -209,6 +253,20 @@ class Judge:
             case Fault.OPTION_NOT_IN_LIST:
                 options = "; ".join(_shown(option) for option in self._index.options(question))
                 return f"{named}: {_shown(found['option'])} is none of the options. They are: {options}."
+            case Fault.BOXES_NOT_ASKED:
+                return f"{named} asks for an option. Leave out `boxes`."
+            case Fault.OPTION_NOT_ASKED:
+                return f"{named} asks for boxes. Leave `option` and `reply` empty."
+            case Fault.TOO_MANY_BOXES:
+                return f"{named} has more than {MAX_BOXES} boxes. Keep the best {MAX_BOXES}."
+            case Fault.BAD_BOX:
+                return f"{named}: a box has no class, or no finite corners with x1 < x2 and y1 < y2. {FORM}"
+            case Fault.UNKNOWN_CLASS:
+                classes = "; ".join(_shown(name) for name in self._index.options(question)[:SHOWN_CLASSES])
+                return f"{named}: a box is of a class that is not asked for. The classes are: {classes}."
+            case Fault.BOX_OUTSIDE:
+                width, height = self._index.sizes[question]
+                return f"{named}: a box lies outside the image, which has {width} × {height} pixels."
             case _:
                 last = int(self._index.n_options[question]) - 1
                 stated = found["option"] if found["index"] is None else found["index"]

@@ -11,12 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from evaluator.answers import ANSWER_BOX
 from evaluator.errors import InputError, ProblemLog
-from evaluator.predictions.columns import BAD_VARIANT, COLUMNS, PREDICTIONS, check_columns, read_variants
+from evaluator.predictions.boxes import BOX_LISTS, FORM, NUMBERS
+from evaluator.predictions.columns import BAD_VARIANT, BOXES, COLUMNS, PREDICTIONS, check_columns, read_variants
 from evaluator.predictions.formats import PlainFile
 from evaluator.predictions.limits import Limits, too_many_rows
+from evaluator.release.boxes import COORDINATES, MAX_BOXES
 
 BATCH_ROWS = 65_536
+BOXED_BATCH_ROWS = 1_024
 FOOTER_LIMITS = {"thrift_string_size_limit": 16 * 1024**2, "thrift_container_size_limit": 1_000_000}
 TEXT_TYPES = (pa.types.is_string, pa.types.is_large_string, pa.types.is_null)
 
@@ -31,6 +35,7 @@ def read_parquet(file: PlainFile, limits: Limits, max_rows: int) -> Iterator[pa.
         _check_types(schema)
         names = [name for name in COLUMNS if name in schema.names]
         texts = [name for name in names if pa.types.is_string(schema.field(name).type)]
+        texts += _class_paths(parquet.metadata)
         with pq.ParquetFile(file.path, read_dictionary=texts, pre_buffer=False, **FOOTER_LIMITS) as parquet:
             yield from _read(parquet, names, limits)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -47,7 +52,11 @@ def _check_claims(metadata: pq.FileMetaData, limits: Limits, max_rows: int) -> N
         raise InputError.single(
             "too_many_columns", f"The file has {metadata.num_columns} columns. Keep {', '.join(COLUMNS)}.", field="file"
         )
-    unpacked = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    of_boxes = [i for i in range(metadata.num_columns) if metadata.schema.column(i).path.startswith(f"{BOXES}.")]
+    if max((sum(group.column(i).num_values for group in groups) for i in of_boxes), default=0) > limits.boxes:
+        raise _too_many_boxes(limits)
+    unpacked = sum(group.total_byte_size for group in groups)
     if unpacked > limits.file_bytes:
         raise _too_large(limits)
 
@@ -57,6 +66,10 @@ def _check_types(schema: pa.Schema) -> None:
     for name in (name for name in COLUMNS if name in schema.names):
         kind = schema.field(name).type
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if name == BOXES:
+            if not _holds_boxes(kind):
+                problems.add("bad_type", f"The column `{name}` holds {kind}. {FORM}", field=name)
+            continue
         is_text = any(test(kind) for test in TEXT_TYPES)
         accepted = {
             "option": is_text or pa.types.is_integer(kind),
@@ -75,13 +88,17 @@ def _check_types(schema: pa.Schema) -> None:
 
 
 def _read(parquet: pq.ParquetFile, names: list[str], limits: Limits) -> Iterator[pa.RecordBatch]:
-    first_row, unpacked = 1, 0
-    for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=names, use_threads=False):
+    first_row, unpacked, boxes = 1, 0, 0
+    batch_rows = BOXED_BATCH_ROWS if BOXES in names else BATCH_ROWS
+    for batch in parquet.iter_batches(batch_size=batch_rows, columns=names, use_threads=False):
         unpacked += _text_bytes(batch, limits)
+        boxes += len(_flat_boxes(batch))
+        if boxes > limits.boxes:
+            raise _too_many_boxes(limits)
         if unpacked > limits.file_bytes:
             raise _too_large(limits)
         for piece in _small_pieces(batch, limits):
-            columns = {name: _decode(piece[name]) for name in names}
+            columns = {name: _decode_boxes(piece[name]) if name == BOXES else _decode(piece[name]) for name in names}
             yield _normalise(columns, piece.num_rows, first_row)
             first_row += piece.num_rows
 
@@ -99,7 +116,8 @@ def _small_pieces(batch: pa.RecordBatch, limits: Limits) -> Iterator[pa.RecordBa
 def _text_bytes(batch: pa.RecordBatch, limits: Limits) -> int:
     """Bytes that the texts take when written out; refuses a text that no line of a text file may have."""
     total = 0
-    for column in (column for column in batch.columns if pa.types.is_dictionary(column.type)):
+    texts = [*batch.columns, pc.struct_field(boxes, "class")] if len(boxes := _flat_boxes(batch)) else batch.columns
+    for column in (column for column in texts if pa.types.is_dictionary(column.type)):
         lengths = pc.binary_length(column.dictionary)
         if (pc.max(lengths).as_py() or 0) > limits.line_bytes:
             raise InputError.single(
@@ -107,6 +125,58 @@ def _text_bytes(batch: pa.RecordBatch, limits: Limits) -> int:
             )
         total += pc.sum(lengths.take(column.indices)).as_py() or 0
     return total
+
+
+def _class_paths(metadata: pq.FileMetaData) -> list[str]:
+    """Where the classes of boxes stand in the file: they too are read as dictionaries."""
+    paths = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
+    return [path for path in paths if path.startswith(f"{BOXES}.") and path.endswith(".class")]
+
+
+def _holds_boxes(kind: pa.DataType) -> bool:
+    """A list of structs with the fields of a box, numbers of any kind."""
+    if pa.types.is_null(kind):
+        return True
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)) or not pa.types.is_struct(kind.value_type):
+        return False
+    fields = {field.name: field.type for field in kind.value_type}
+    return (
+        kind.value_type.num_fields == len(fields)
+        and {"class", *COORDINATES} <= set(fields)
+        and any(test(fields["class"]) for test in TEXT_TYPES)
+        and all(_is_number(fields[name]) for name in NUMBERS if name in fields)
+    )
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)
+
+
+def _flat_boxes(batch: pa.RecordBatch) -> pa.Array:
+    """All boxes of the batch, row after row; none where it has no such column."""
+    column = batch[BOXES] if BOXES in batch.schema.names else None
+    return pa.array([], ANSWER_BOX) if column is None or pa.types.is_null(column.type) else column.flatten()
+
+
+def _decode_boxes(column: pa.Array) -> pa.Array:
+    """A column of boxes as BOX_LISTS, no list longer than it takes to see that it is too long."""
+    if pa.types.is_null(column.type):
+        return pa.nulls(len(column), BOX_LISTS)
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    kept = np.minimum(lengths, MAX_BOXES + 1)
+    starts = np.cumsum(lengths) - lengths
+    offsets = np.concatenate([[0], np.cumsum(kept)])
+    places = np.repeat(starts - offsets[:-1], kept) + np.arange(offsets[-1])
+    boxes = column.flatten().take(pa.array(places))
+    held = set(boxes.type.field(i).name for i in range(boxes.type.num_fields))
+    fields = [
+        _decode(pc.struct_field(boxes, field.name)).cast(field.type) if field.name in held
+        else pa.nulls(len(boxes), field.type)
+        for field in ANSWER_BOX
+    ]  # fmt: skip
+    values = pa.StructArray.from_arrays(fields, fields=list(ANSWER_BOX))
+    mask = pc.is_null(column)
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values, mask=mask).cast(BOX_LISTS)
 
 
 def _decode(column: pa.Array) -> pa.Array:
@@ -138,6 +208,10 @@ def _too_large(limits: Limits) -> InputError:
     return InputError.single(
         "file_too_large", f"The file unpacks into more than {limits.file_bytes} bytes.", field="file"
     )
+
+
+def _too_many_boxes(limits: Limits) -> InputError:
+    return InputError.single("too_many_boxes", f"The file has more than {limits.boxes} boxes.", field=BOXES)
 
 
 def _first_line(error: Exception) -> str:

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from evaluator.errors import InputError, ProblemLog
 from evaluator.release.importing import hub
+from evaluator.release.importing.boxes import ask_for_boxes, fit_boxes
 from evaluator.release.importing.ids import SECRET_BYTES, opaque_id, readable_file_name
 from evaluator.release.importing.images import StoredImage, UndecodableImage, decode_pixels, store_png
 from evaluator.release.importing.rows import HubRow, RowReader
@@ -30,7 +31,7 @@ from evaluator.release.importing.writing import ReleaseWriter, private_file
 from evaluator.release.info import write_info
 from evaluator.release.packs import write_pack
 from evaluator.release.schema import DatasetInfo, ReleaseInfo, Split, SplitInfo
-from evaluator.release.tasks import RESERVED_SLUGS, dataset_slug, describe_dataset, studies
+from evaluator.release.tasks import dataset_slug, describe_dataset, is_reserved_slug, studies
 
 GIVEN: Final = "given"
 COLUMNS = (
@@ -76,6 +77,7 @@ def import_hub(
             notes = _read_rows(shards, staging, rules, set(exclude), on_progress)
             notes += _place_rows(staging, splits, seed, id_secret or secrets.token_bytes(SECRET_BYTES), folder)
             _write_images(shards, staging, folder, on_progress)
+            notes += fit_boxes(staging)
             notes += _note_columns(columns)
             info = _write_tables(staging, folder, on_progress)
             info = replace(
@@ -102,6 +104,7 @@ def _read_rows(
                 _stage(found, staging, rules, problems)
         on_progress("reading rows", part.first_row + part.rows.num_rows - 1, None)
     _check_datasets(reader.seen, exclude, rules, problems)
+    ask_for_boxes(staging, problems)
     if problems:
         _check_images(shards, staging, problems)
         problems.raise_if_any()
@@ -136,7 +139,7 @@ def _check_datasets(seen: Counter[str], exclude: set[str], rules: SourceRules, p
     slugs: dict[str, str] = {}
     for name in sorted(set(seen) - exclude):
         slug = dataset_slug(name)
-        if not slug or slug in RESERVED_SLUGS:
+        if not slug or is_reserved_slug(slug):
             problems.add("bad_name", f"A dataset cannot be called {name!r}: its address is taken. Rename it.")
         elif slug in slugs:
             problems.add("bad_name", f"Datasets {slugs[slug]} and {name} would share the address {slug}. Rename one.")

@@ -13,8 +13,13 @@ FILE_NAME = "release.json"
 
 def write_info(info: ReleaseInfo, folder: Path) -> None:
     """Write FOLDER/release.json, the same bytes for the same info."""
-    text = json.dumps({"schema": SCHEMA, **asdict(info)}, ensure_ascii=False, indent=2, sort_keys=True)
+    text = json.dumps(info_as_json(info), ensure_ascii=False, indent=2, sort_keys=True)
     (folder / FILE_NAME).write_text(text + "\n", "utf-8")
+
+
+def info_as_json(info: ReleaseInfo) -> dict[str, Any]:
+    """The JSON shape of release.json."""
+    return {"schema": SCHEMA, **asdict(info)}
 
 
 def read_info(folder: Path) -> ReleaseInfo:
@@ -40,7 +45,7 @@ def read_info(folder: Path) -> ReleaseInfo:
 
 
 def info_from_json(found: dict[str, Any]) -> ReleaseInfo:
-    """The inverse of what `write_info` writes; raises KeyError, TypeError or ValueError on anything else."""
+    """The inverse of `info_as_json`; raises KeyError, TypeError or ValueError on anything else."""
     return ReleaseInfo(
         name=found["name"],
         version=found["version"],

@@ -21,10 +21,11 @@ import pyarrow.parquet as pq
 from evaluator.release.info import FILE_NAME, read_info, restrict_info, write_info
 from evaluator.release.prompts import render_prompt
 from evaluator.release.read import ITEMS_FILE, QUESTIONS_FILE, iter_questions, read_items, require_split
-from evaluator.release.schema import QUESTIONS, ReleaseInfo, Split
+from evaluator.release.schema import LOCALISATION, QUESTIONS, ReleaseInfo, Split
+from evaluator.release.tasks import is_cognition_kind
 
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)
-PREDICTION_COLUMNS = ("dataset", "image_id", "question", "variant", "option")
+NAME_COLUMNS = ("dataset", "image_id", "question", "variant")
 
 
 class SealedSplit(ValueError):
@@ -79,37 +80,57 @@ def _add_tables(pack: zipfile.ZipFile, release_dir: Path, info: ReleaseInfo, spl
 
 
 def _add_questions(pack: zipfile.ZipFile, release_dir: Path, split: Split) -> None:
-    """questions.jsonl: every question with its image, its options in order and, in question form, its prompt."""
+    """questions.jsonl: every question with its image, its options in order and, in question form, its prompt.
+
+    Localisation has no prompt: its options are classes to find, not letters to choose from.
+    """
     items = read_items(release_dir, split).select(["dataset", "image_id", "file"]).to_pylist()
     files = {(item["dataset"], item["image_id"]): item["file"] for item in items}
     with _open_member(pack, "questions.jsonl") as member:
         for row in _rows(iter_questions(release_dir, {split})):
-            prompt = render_prompt(row["text"] or "", row["options"]) if row["variant"] is None else None
+            is_lettered = row["variant"] is None and row["question"] != LOCALISATION
+            prompt = render_prompt(row["text"] or "", row["options"]) if is_lettered else None
             row |= {"image": files[row["dataset"], row["image_id"]], "prompt": prompt}
             member.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
 
 
 def _add_samples(pack: zipfile.ZipFile, release_dir: Path, split: Split) -> None:
-    """sample_predictions.*: a complete, valid file of each kind that always takes the first option."""
+    """sample_predictions.*: a complete, valid file of each kind that always takes the first option, and for boxes the
+    whole image."""
     with _open_member(pack, "sample_predictions.jsonl") as member:
         for row in _sample_rows(release_dir, split):
             member.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
     with _open_member(pack, "sample_predictions.csv") as member:
         text = io.TextIOWrapper(member, "utf-8", newline="")
-        writer = csv.DictWriter(text, PREDICTION_COLUMNS, lineterminator="\n")
+        has_boxes = any("boxes" in row for row in _sample_rows(release_dir, split))
+        columns = (*NAME_COLUMNS, "option", "boxes") if has_boxes else (*NAME_COLUMNS, "option")
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(_sample_rows(release_dir, split))
+        for row in _sample_rows(release_dir, split):
+            writer.writerow(row | {"boxes": json.dumps(row["boxes"])} if "boxes" in row else row)
         text.detach()
 
 
 def _sample_rows(release_dir: Path, split: Split) -> Iterator[dict[str, Any]]:
-    variants = set()
-    for batch in iter_questions(release_dir, {split}):
-        variants |= set(batch["variant"].unique().to_pylist())
+    """One variant of the coarse and fine tasks, and whatever is asked in question form alone."""
+    items = read_items(release_dir, split).to_pylist()
+    sizes = {(item["dataset"], item["image_id"]): (item["width"], item["height"]) for item in items}
+    variants = {
+        row["variant"] for row in _rows(iter_questions(release_dir, {split})) if not _is_beside(row["question"])
+    }
     variant = next((v for v in (None, 1, 0) if v in variants), None)
     for row in _rows(iter_questions(release_dir, {split})):
-        if row["variant"] == variant:
-            yield {name: row[name] for name in PREDICTION_COLUMNS[:-1]} | {"option": row["options"][0]}
+        named = {name: row[name] for name in NAME_COLUMNS}
+        if row["question"] == LOCALISATION:
+            width, height = sizes[row["dataset"], row["image_id"]]
+            yield named | {"boxes": [{"class": row["options"][0], "x1": 0, "y1": 0, "x2": width, "y2": height}]}
+        elif row["variant"] == variant or _is_beside(row["question"]):
+            yield named | {"option": row["options"][0]}
+
+
+def _is_beside(kind: str) -> bool:
+    """Whether a kind of question is asked in question form alone and may be left out."""
+    return kind == LOCALISATION or is_cognition_kind(kind)
 
 
 def _rows(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:

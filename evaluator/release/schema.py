@@ -32,6 +32,8 @@ class Split(StrEnum):
 
 COARSE_KINDS = ("modality", "submodality", "domain", "subdomain", "stain")
 CLASSIFICATION = "classification"
+LOCALISATION = "localisation"  # asks for boxes; its options are the classes that boxes may have
+COGNITION = "cognition"  # questions of kind cognition_<i>, in question form only
 FACETS = (
     "modality", "submodality", "domain", "subdomain", "stain", "scale", "organism", "synthetic", "taxonomy",
 )  # fmt: skip
@@ -42,7 +44,8 @@ ITEMS = pa.schema([
     ("width", pa.int32()), ("height", pa.int32()),
 ])  # fmt: skip
 
-# variant: 0 and 1 are the two caption paraphrases, null is the question form.
+# variant: 0 and 1 are the two caption paraphrases, null is the question form. A localisation row has no text, and its
+# options are every class of its dataset, in the same order for all its images.
 QUESTIONS = pa.schema([
     ("dataset", pa.string()), ("image_id", pa.string()), ("question", pa.string()), ("variant", pa.int8()),
     ("text", pa.string()), ("options", pa.list_(pa.string())),

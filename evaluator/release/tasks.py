@@ -10,15 +10,15 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from evaluator.release.schema import CLASSIFICATION, COARSE_KINDS, DatasetInfo
+from evaluator.release.schema import CLASSIFICATION, COARSE_KINDS, COGNITION, LOCALISATION, DatasetInfo
 
-COGNITION = "cognition"
 OTHER_TAXONOMY = "other"
 # Board addresses that a dataset's own slug must not take.
 RESERVED_SLUGS = frozenset({
     "overall", "coarse", "fine", "pooled", "pooled-coarse", "pooled-fine", COGNITION,
-    *(f"coarse-{kind}" for kind in COARSE_KINDS),
+    *(f"coarse-{kind}" for kind in COARSE_KINDS), LOCALISATION,
 })  # fmt: skip
+LOCALISATION_PREFIX = f"{LOCALISATION}-"  # nor may it begin so
 SCALES = (
     (0.01, "below 0.01 µm per pixel"),
     (0.1, "0.01 to 0.1 µm per pixel"),
@@ -28,12 +28,15 @@ SCALES = (
 
 
 def task_slug(question: str, dataset: str) -> str:
-    """The task that a question counts for: `coarse-<kind>`, `<dataset slug>` or `cognition`. Raises ValueError."""
+    """The task that a question counts for: `coarse-<kind>`, `<dataset slug>`, `localisation-<dataset slug>` or
+    `cognition`. Raises ValueError."""
     if question in COARSE_KINDS:
         return f"coarse-{question}"
     if question == CLASSIFICATION:
         return dataset_slug(dataset)
-    if question.startswith(f"{COGNITION}_"):
+    if question == LOCALISATION:
+        return LOCALISATION_PREFIX + dataset_slug(dataset)
+    if is_cognition_kind(question):
         return COGNITION
     raise ValueError(f"no task for questions of kind {question!r}")
 
@@ -43,9 +46,19 @@ def dataset_slug(dataset: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", dataset).strip("-")
 
 
+def is_reserved_slug(slug: str) -> bool:
+    """Whether a board other than a dataset's own has, or may have, this address."""
+    return slug in RESERVED_SLUGS or slug.startswith(LOCALISATION_PREFIX)
+
+
 def is_question_kind(name: str) -> bool:
-    """Whether the benchmark has questions of this kind."""
-    return name in COARSE_KINDS or name == CLASSIFICATION or re.fullmatch(rf"{COGNITION}_\d+", name) is not None
+    """Whether a benchmark may state questions of this kind. Localisation is made from boxes, never stated."""
+    return name in COARSE_KINDS or name == CLASSIFICATION or is_cognition_kind(name)
+
+
+def is_cognition_kind(name: str) -> bool:
+    """Whether questions of this kind belong to the cognition set: `cognition_0`, `cognition_1`, …"""
+    return re.fullmatch(rf"{COGNITION}_\d+", name, re.ASCII) is not None
 
 
 def task_title(task: str, datasets: dict[str, DatasetInfo]) -> str:
@@ -55,6 +68,8 @@ def task_title(task: str, datasets: dict[str, DatasetInfo]) -> str:
     if task.startswith("coarse-"):
         return task.removeprefix("coarse-").capitalize()
     titles = {dataset_slug(name): info.title for name, info in datasets.items()}
+    if task.startswith(LOCALISATION_PREFIX):
+        return f"{titles[task.removeprefix(LOCALISATION_PREFIX)]}: localisation"
     return titles[task]
 
 

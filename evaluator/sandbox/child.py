@@ -1,50 +1,55 @@
-"""The sandboxed process: reads one job from standard input, does it, sends messages over the pipe named in it.
+"""The sandboxed process: waits for one job, does it, sends messages over the socket it came by, and ends.
 
-Runs as `python -I -m evaluator.sandbox.child`. Sees one view of a release and the open files of a checkpoint.
+Runs as `python -I -m evaluator.sandbox.child SOCKET [DEVICE]`; with a device it imports torch and prepares the device
+before its job comes. Sees the open files of one job and the architectures that organisers placed, nothing else.
 """
 
 import ctypes
-import json
 import os
 import signal
+import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, BinaryIO
 
-import pyarrow as pa
-
-from evaluator.answering.material import open_material
+from evaluator.answering.material import Material
+from evaluator.answering.parts import Part, Resume
 from evaluator.answering.progress import Progress, StageClock
 from evaluator.answering.settings import RunSettings
 from evaluator.answers import Protocol
 from evaluator.encoders.choices import Device, Precision
 from evaluator.encoders.registry import get_architecture
 from evaluator.errors import EvaluationFailed, InputError
-from evaluator.pixels.cache import PixelCache
+from evaluator.release.info import info_from_json
 from evaluator.release.schema import Split
-from evaluator.sandbox.frames import Kind, write_frame, write_json
+from evaluator.sandbox.channel import receive_job
+from evaluator.sandbox.frames import Kind, unpack_parts, write_frame, write_json, write_part
+from evaluator.sandbox.handover import as_stream, from_stream
+from evaluator.sandbox.limits import JobLimits
 from evaluator.weights.checkpoint import Checkpoint, read_checkpoint
 
 PR_SET_PDEATHSIG = 1
 PROGRESS_S = 0.2  # between two messages of one stage
 
+Files = Mapping[str, int]  # open descriptors by name
+
 
 def main() -> int:
-    """Do the job on standard input. The last message says how it ended; anything else is a crash."""
+    """Do the one job. The last message says how it ended; anything else is a crash."""
     _die_with_parent()
-    sys.modules["transformers"] = None  # type: ignore[assignment]  # open_clip does without: no hub code, 0.6 s less
-    spec = json.load(sys.stdin)
-    with os.fdopen(spec["results_fd"], "wb") as pipe, ExitStack() as stack:
-        files, base = (
-            {name: stack.enter_context(os.fdopen(fd, "rb")) for name, fd in spec[fds].items()}
-            for fds in ("weights_fds", "base_fds")
-        )
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    if len(sys.argv) > 2:
+        _warm_up(Device(sys.argv[2]))
+    job = receive_job(channel)
+    if job is None:
+        return 0
+    spec, files = job
+    JobLimits(**spec["limits"]).impose()  # from here on strangers' bytes are read
+    with channel.makefile("wb") as pipe:
         try:
-            weights = read_checkpoint(files, base=base)  # most wrong files are refused before torch is imported
-            write_json(pipe, Kind.RESULT, TASKS[spec["task"]](spec, weights, pipe))
+            write_json(pipe, Kind.RESULT, TASKS[spec["task"]](spec, files, pipe))
         except InputError as error:
             problems = [problem.as_dict() for problem in error.problems]
             write_json(pipe, Kind.REFUSED, {"problems": problems, "counts": error.counts})
@@ -65,42 +70,80 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _validate(spec: dict[str, Any], weights: Checkpoint, pipe: BinaryIO) -> dict[str, Any]:
-    from evaluator.weights.check import check_weights
+def _warm_up(device: Device) -> None:
+    """Whatever takes long and needs no job; a device that is missing or sick is the job's to report."""
+    import evaluator.answering.run
+    import evaluator.encoders.device
+    import evaluator.encoders.open_clip  # noqa: F401
 
-    return check_weights(weights, get_architecture(spec["architecture"]))
-
-
-def _answer(spec: dict[str, Any], weights: Checkpoint, pipe: BinaryIO) -> dict[str, Any]:
-    import torch
-
-    from evaluator.answering.run import answer_split
-
-    settings = RunSettings(
-        protocol=Protocol(spec["protocol"]), device=Device(spec["device"]), precision=Precision(spec["precision"])
-    )
-    architecture = get_architecture(spec["architecture"])
-    clock = StageClock(architecture.family, _sparse(pipe))
     try:
-        with open_material(Path(spec["release"]), Split(spec["split"]), architecture, PixelCache()) as material:
+        evaluator.encoders.device.prepare_device(device)
+    except EvaluationFailed:
+        pass
+
+
+def _validate(spec: dict[str, Any], files: Files, pipe: BinaryIO) -> dict[str, Any]:
+    with ExitStack() as stack:
+        weights = _open_weights(files, stack)  # most wrong files are refused before torch is imported
+        from evaluator.weights.check import check_weights
+
+        return check_weights(weights, get_architecture(spec["architecture"]))
+
+
+def _probe(spec: dict[str, Any], files: Files, pipe: BinaryIO) -> dict[str, Any]:
+    from evaluator.encoders.device import device_name, prepare_device
+
+    return {"device": device_name(prepare_device(Device(spec["device"])))}
+
+
+def _answer(spec: dict[str, Any], files: Files, pipe: BinaryIO) -> dict[str, Any]:
+    with ExitStack() as stack:
+        weights = _open_weights(files, stack)
+        from evaluator.answering.halving import is_out_of_memory
+        from evaluator.answering.run import answer_split
+        from evaluator.encoders.device import sickness
+
+        architecture = get_architecture(spec["architecture"])
+        material = Material(
+            info=info_from_json(spec["info"]), split=Split(spec["split"]), items=from_stream(files["items"]),
+            questions=from_stream(files["questions"]), pixels=stack.enter_context(os.fdopen(files["pixels"], "rb")),
+        )  # fmt: skip
+        settings = RunSettings(
+            protocol=Protocol(spec["protocol"]), device=Device(spec["device"]), precision=Precision(spec["precision"])
+        )
+
+        def send_part(part: Part) -> None:
+            write_part(pipe, part)
+
+        with os.fdopen(files["parts"], "rb") as parts:
+            done = unpack_parts(parts.read(), material.items.num_rows)
+        try:
             run = answer_split(
-                material, weights, architecture, settings, clock, weights_sha256=spec["weights_sha256"],
-                sandbox=spec["sandbox"],
+                material, weights, architecture, settings, StageClock(architecture.family, _sparse(pipe)),
+                weights_sha256=spec["weights_sha256"], sandbox=spec["sandbox"],
+                resume=Resume(done=done, on_part=send_part),
             )  # fmt: skip
-    except torch.OutOfMemoryError:
-        raise MemoryError from None
-    write_frame(pipe, Kind.ANSWERS, _as_stream(run.answers))
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise MemoryError from None
+            if sick := sickness(error):
+                raise sick from error
+            raise
+        run.record["weights"] |= weights.adapter_facts()
+    write_frame(pipe, Kind.ANSWERS, as_stream(run.answers))
     if run.embeddings is not None:
         write_frame(pipe, Kind.EMBEDDINGS, run.embeddings["embedding"].tobytes())
-    run.record["weights"] |= weights.adapter_facts()
     return run.record
 
 
-def _as_stream(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue().to_pybytes()
+def _open_weights(files: Files, stack: ExitStack) -> Checkpoint:
+    own, base = (
+        {
+            name.removeprefix(folder): stack.enter_context(os.fdopen(fd, "rb"))
+            for name, fd in files.items() if name.startswith(folder)
+        } for folder in ("weights/", "base/")
+    )  # fmt: skip
+    return read_checkpoint(own, base=base)
 
 
 def _sparse(pipe: BinaryIO) -> Callable[[Progress], None]:
@@ -118,7 +161,7 @@ def _sparse(pipe: BinaryIO) -> Callable[[Progress], None]:
     return send
 
 
-TASKS = {"validate": _validate, "answer": _answer}
+TASKS = {"validate": _validate, "probe": _probe, "answer": _answer}
 
 if __name__ == "__main__":
     sys.exit(main())

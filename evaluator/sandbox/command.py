@@ -22,10 +22,12 @@ GPU_DEVICES = "nvidia*"
 
 @dataclass(frozen=True, kw_only=True)
 class Exposure:
-    """What the inner process sees beside the system's libraries and Python: files by place inside, GPUs or none."""
+    """What the inner process sees beside the system's libraries and Python: files by place inside, GPUs or none, and
+    variables of its own."""
 
     files: Mapping[str, Path] = field(default_factory=dict)  # place inside → host path, read-only
     gpu: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 def sandboxed(inner: Sequence[str], exposure: Exposure, limits: Limits) -> list[str]:
@@ -46,7 +48,7 @@ def sandboxed(inner: Sequence[str], exposure: Exposure, limits: Limits) -> list[
         argv += ["--dev-bind", str(device), str(device)]
     # Last, for nothing can be mounted after: bubblewrap's own tmpfs under / and /dev belongs to whoever runs inside.
     argv += ["--remount-ro", "/dev", "--remount-ro", "/"]
-    for name, value in environment().items():
+    for name, value in {**environment(), **exposure.variables}.items():
         argv += ["--setenv", name, value]
     argv.append("--")
     if is_root:

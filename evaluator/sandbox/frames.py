@@ -2,12 +2,15 @@
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Any, BinaryIO
 
+from evaluator.answering.parts import Part
+
 HEAD = struct.Struct("<BQ")
-MAX_PROGRESS_MESSAGES = 100_000
+PART_HEAD = struct.Struct("<qq")  # the first item of a part, and the one behind its last
+MOST = 100_000  # progress messages, and parts
 
 
 class Kind(IntEnum):
@@ -19,8 +22,10 @@ class Kind(IntEnum):
     RESULT = 4  # JSON: facts, or the content of run.json
     REFUSED = 5  # JSON: problems and counts of an InputError
     FAILED = 6  # JSON: code, message, retry of an EvaluationFailed
+    PART = 7  # PART_HEAD, then what these items gave: kept unread, for the next child of the same job
 
 
+REPEATED = (Kind.PROGRESS, Kind.PART)
 LAST = (Kind.RESULT, Kind.REFUSED, Kind.FAILED)
 KIB, MIB = 1024, 1024**2
 JSON_CAPS = {Kind.PROGRESS: 4 * KIB, Kind.RESULT: 16 * MIB, Kind.REFUSED: 4 * MIB, Kind.FAILED: 64 * KIB}
@@ -37,27 +42,63 @@ def write_frame(pipe: BinaryIO, kind: Kind, payload: bytes | memoryview) -> None
     pipe.flush()
 
 
+def write_part(pipe: BinaryIO, part: Part) -> None:
+    """Child side: send one part."""
+    write_frame(pipe, Kind.PART, PART_HEAD.pack(part.start, part.stop) + part.content)
+
+
+def read_part(payload: bytes, *, start: int, items: int) -> Part:
+    """The part in a message, which must go on at `start` and end within `items`. Raises BrokenFrames."""
+    if len(payload) < PART_HEAD.size:
+        raise BrokenFrames("a part without its place")
+    part = Part(
+        start=PART_HEAD.unpack_from(payload)[0], stop=PART_HEAD.unpack_from(payload)[1],
+        content=payload[PART_HEAD.size :],
+    )  # fmt: skip
+    if not start == part.start < part.stop <= items:
+        raise BrokenFrames(f"a part of items {part.start} to {part.stop}, after {start} of {items}")
+    return part
+
+
+def pack_parts(parts: Iterable[Part]) -> bytes:
+    """Parent side: parts of an earlier child for the next one, as PART messages."""
+    return b"".join(
+        HEAD.pack(Kind.PART, PART_HEAD.size + len(part.content)) + PART_HEAD.pack(part.start, part.stop) + part.content
+        for part in parts
+    )
+
+
+def unpack_parts(content: bytes, items: int) -> tuple[Part, ...]:
+    """Child side: what `pack_parts` packed. Raises BrokenFrames."""
+    found: list[Part] = []
+    for _, payload in FrameReader({Kind.PART: len(content)}).feed(content):
+        found.append(read_part(payload, start=found[-1].stop if found else 0, items=items))
+    return tuple(found)
+
+
 def write_json(pipe: BinaryIO, kind: Kind, content: Mapping[str, Any]) -> None:
     """Child side: send one JSON message."""
     write_frame(pipe, kind, json.dumps(content).encode())
 
 
 class FrameReader:
-    """Parent side: takes bytes as they come, gives whole messages. `caps`: the most bytes of one message, by kind.
+    """Parent side: takes bytes as they come, gives whole messages. `caps`: the most bytes by kind, of one progress
+    message, of all parts together, and of each message that may come once.
 
-    Every kind but PROGRESS may come once, so all that a child can make the parent hold is the sum of the caps.
+    So all that a child can make the parent hold is the sum of the caps.
     """
 
     def __init__(self, caps: Mapping[Kind, int]) -> None:
         self._caps = caps
         self._buffer = bytearray()
         self._seen: dict[Kind, int] = {}
+        self._part_bytes = 0
         self.payloads: dict[Kind, bytes] = {}  # the messages that come once
 
-    def feed(self, received: bytes) -> list[dict[str, Any]]:
-        """Take what was received; returns the progress messages in it. Raises BrokenFrames."""
+    def feed(self, received: bytes) -> list[tuple[Kind, bytes]]:
+        """Take what was received; returns the progress messages and parts in it. Raises BrokenFrames."""
         self._buffer += received
-        progress = []
+        repeated = []
         while len(self._buffer) >= HEAD.size:
             number, length = HEAD.unpack_from(self._buffer)
             kind = self._check(number, length)
@@ -66,19 +107,20 @@ class FrameReader:
             payload = bytes(memoryview(self._buffer)[HEAD.size : HEAD.size + length])
             del self._buffer[: HEAD.size + length]
             self._seen[kind] = self._seen.get(kind, 0) + 1
-            if kind is Kind.PROGRESS:
-                progress.append(read_json(payload))
+            if kind in REPEATED:
+                self._part_bytes += length if kind is Kind.PART else 0
+                repeated.append((kind, payload))
             else:
                 self.payloads[kind] = payload
-        return progress
+        return repeated
 
     def _check(self, number: int, length: int) -> Kind:
         if number not in self._caps:
             raise BrokenFrames(f"message of unknown kind {number}")
         kind = Kind(number)
-        if length > self._caps[kind]:
+        if length > self._caps[kind] - (self._part_bytes if kind is Kind.PART else 0):
             raise BrokenFrames(f"{kind.name} message of {length:,} bytes, at most {self._caps[kind]:,} expected")
-        if self._seen.get(kind, 0) >= (MAX_PROGRESS_MESSAGES if kind is Kind.PROGRESS else 1):
+        if self._seen.get(kind, 0) >= (MOST if kind in REPEATED else 1):
             raise BrokenFrames(f"too many {kind.name} messages")
         return kind
 

@@ -1,6 +1,6 @@
 """What is asked of a child and what comes back. Values only; `release` and `weights` are the parent's paths."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,13 @@ import pyarrow as pa
 from evaluator.answering.embeddings import Embeddings
 from evaluator.answers import Protocol
 from evaluator.encoders.choices import Device, Precision
+from evaluator.pixels.cache import PixelCache
 from evaluator.release.schema import Split
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerJob:
-    """One split, one checkpoint. `release` is a view (evaluator.release.view): all that is in it, the child may see."""
+    """One split, one checkpoint. Of `release` the child gets the split's images and questions, as open files."""
 
     release: Path
     split: Split
@@ -26,12 +27,14 @@ class AnswerJob:
     device: Device = Device.AUTO
     precision: Precision = Precision.FP32
     timeout_s: float = 7200.0
+    cache: PixelCache = field(default_factory=PixelCache)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChildAnswers:
-    """Checked against the questions: exactly the rows asked, in canonical order. run: the content of run.json."""
+    """Checked against the questions: exactly the rows asked, in canonical order. embeddings: None where the family has
+    none. run: the content of run.json."""
 
     answers: pa.Table
-    embeddings: Embeddings
+    embeddings: Embeddings | None
     run: dict[str, Any]

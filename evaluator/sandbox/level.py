@@ -24,7 +24,7 @@ def sandbox_level() -> SandboxLevel:
     """What works here, found by running this Python in a sandbox once per process (about 0.1 s)."""
     if shutil.which("bwrap") is None:
         return SandboxLevel.WEAK
-    argv = sandboxed([sys.executable, "-I", "-c", "pass"], Exposure(), Limits(wall_s=PROBE_S))
+    argv = sandboxed([sys.executable, "-I", "-c", "pass"], Exposure(), Limits())
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_S, check=False)
     except (OSError, subprocess.TimeoutExpired):

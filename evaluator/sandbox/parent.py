@@ -1,38 +1,39 @@
-"""Starts a child for one job and checks what it sends. In: a job; out: facts or answers. Touches no tensor, no key."""
+"""Gives a child one job and checks what it sends. In: a job; out: facts or answers. Touches no tensor, no key."""
 
-import io
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from evaluator.answering.embeddings import Embeddings, named_embeddings
-from evaluator.answering.questions import ask, require_protocol
-from evaluator.answers import ANSWERS, ROW_ID
+from evaluator.answering.material import Material, open_material
+from evaluator.answering.parts import Part, Resume
+from evaluator.answering.progress import Progress, Stage, StageClock
+from evaluator.answering.questions import require_protocol
+from evaluator.encoders.architecture import Architecture, Family
 from evaluator.encoders.choices import Device
 from evaluator.encoders.registry import get_architecture
 from evaluator.errors import EvaluationFailed, InputError, Problem
-from evaluator.release.read import read_items, read_questions
-from evaluator.sandbox.command import Exposure, has_gpu, sandboxed, unsandboxed
-from evaluator.sandbox.frames import JSON_CAPS, MIB, BrokenFrames, FrameReader, Kind, read_json
+from evaluator.release.info import info_as_json
+from evaluator.sandbox.checks import checked_answers, checked_embeddings, most_bytes, rows_asked
+from evaluator.sandbox.frames import JSON_CAPS, MIB, BrokenFrames, FrameReader, Kind, pack_parts, read_json, read_part
+from evaluator.sandbox.handover import as_stream, sealed
 from evaluator.sandbox.jobs import AnswerJob, ChildAnswers
-from evaluator.sandbox.level import SandboxLevel, sandbox_level
-from evaluator.sandbox.limits import Limits
+from evaluator.sandbox.limits import JobLimits
+from evaluator.sandbox.process import Child, discard, spare, start_child
 from evaluator.sandbox.supervise import supervise
 from evaluator.weights.checkpoint import checkpoint_paths, open_files
 
-INNER = (sys.executable, "-I", "-m", "evaluator.sandbox.child")
-RELEASE_INSIDE = "/release"
 MAX_DIMENSIONS = 8192
 LIBRARIES_BYTES = 8 * 1024 * MIB  # address space that torch and its threads map before any weights
-SCORE_SLACK = 1e-3  # bf16 cosines of equal vectors may exceed 1
+
+OnProgress = Callable[[dict[str, Any]], None]
+ShouldStop = Callable[[], bool]
 
 
 def validate_in_child(
-    weights: Path, architecture: str, limits: Limits | None = None, *, base: Path | None = None
+    weights: Path, architecture: str, limits: JobLimits | None = None, *, base: Path | None = None
 ) -> dict[str, Any]:
     """Check a checkpoint fully in a sandbox; returns the facts of `evaluator.weights.check.check_weights`.
 
@@ -42,88 +43,136 @@ def validate_in_child(
     Raises InputError with the submitter's problems, EvaluationFailed when the check itself broke.
     """
     get_architecture(architecture)
-    paths, base_paths = checkpoint_paths(weights), checkpoint_paths(base) if base else {}
-    size = _bytes_of(paths) + _bytes_of(base_paths)
+    paths = _weights_paths(weights, base)
+    size = _bytes_of(paths)
     if limits is None:
         seconds = 60 + size // (50 * MIB)
-        limits = Limits(wall_s=4 * seconds, cpu_s=seconds, memory_bytes=LIBRARIES_BYTES + 3 * size)
+        limits = JobLimits(wall_s=4 * seconds, cpu_s=seconds, memory_bytes=LIBRARIES_BYTES + 3 * size)
+    child = start_child(device=Device.CPU, warm=False)  # most wrong files are refused before torch is needed
     spec = {"task": "validate", "architecture": architecture}
-    frames = _run(spec, paths, base=base_paths, release=None, limits=limits, gpu=False, caps=JSON_CAPS)
-    return _result(frames)
+    with _descriptors(paths) as files:
+        return _result(supervise(child, spec, files, caps=JSON_CAPS, limits=limits))
+
+
+def probe_in_child(device: Device, timeout_s: float = 120.0) -> None:
+    """Let a fresh child compute a little on `device`. Raises EvaluationFailed when the device is not fit for work."""
+    child = start_child(device=device, warm=False)
+    spec = {"task": "probe", "device": device}
+    _result(supervise(child, spec, {}, caps=JSON_CAPS, limits=JobLimits(wall_s=timeout_s)))
 
 
 def answer_in_child(
     job: AnswerJob,
-    on_progress: Callable[[dict[str, Any]], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    on_progress: OnProgress = lambda progress: None,
+    should_stop: ShouldStop = lambda: False,
+    resume: Resume | None = None,
 ) -> ChildAnswers:
-    """Answer one split in a sandbox. `on_progress` gets `Progress.as_dict`; `should_stop` is asked 5 times a second.
+    """Answer one split in a sandbox. `on_progress` gets `Progress.as_dict`; `should_stop` is asked 5 times a second;
+    `resume` names what an earlier child of the same job gave, and keeps what this one gives.
 
     Raises InputError (the submitter's to fix) or EvaluationFailed (`stopped`, `timeout`, `out_of_memory`, …).
     Whether a weak sandbox will do is the caller's to decide before, from `sandbox_level`.
     """
-    require_protocol(job.protocol, get_architecture(job.architecture).family)
-    items = read_items(job.release, job.split)
-    asked = ask(items, read_questions(job.release, job.split), job.protocol)
-    gpu = Device(job.device) is not Device.CPU and has_gpu()
-    paths, base_paths = checkpoint_paths(job.weights), checkpoint_paths(job.base) if job.base else {}
-    memory = None if gpu else LIBRARIES_BYTES + 4 * (_bytes_of(paths) + _bytes_of(base_paths)) + 4096 * MIB
+    architecture = get_architecture(job.architecture)
+    require_protocol(job.protocol, architecture.family)
+    paths = _weights_paths(job.weights, job.base)
+    child = spare.take(job.device)
+    try:
+        with _material(job, architecture, on_progress, should_stop) as material:
+            return _answer(job, architecture, material, paths, child, on_progress, should_stop, resume or Resume())
+    finally:
+        if child.process.poll() is None:
+            discard(child)
+
+
+def _answer(
+    job: AnswerJob, architecture: Architecture, material: Material, paths: Mapping[str, Path], child: Child,
+    on_progress: OnProgress, should_stop: ShouldStop, resume: Resume,
+) -> ChildAnswers:  # fmt: skip
+    family, items = architecture.family, material.items
+    rows = rows_asked(items, material.questions, family, job.protocol)
+    memory = None if child.gpu else LIBRARIES_BYTES + 4 * _bytes_of(paths) + 4096 * MIB
     spec = {
         "task": "answer", "architecture": job.architecture, "split": job.split, "protocol": job.protocol,
         "device": job.device, "precision": job.precision, "weights_sha256": job.weights_sha256,
+        "sandbox": child.level, "info": info_as_json(material.info),
     }  # fmt: skip
+    answer_bytes = most_bytes(rows, job.protocol, family)
+    embedding_bytes = items.num_rows * MAX_DIMENSIONS * 4 if family is Family.CONTRASTIVE else 0
     caps = {
-        **JSON_CAPS,
-        Kind.ANSWERS: 2 * asked.rows.nbytes + 64 * asked.rows.num_rows + 8 * len(asked.text_of) + MIB,
-        Kind.EMBEDDINGS: items.num_rows * MAX_DIMENSIONS * 4,
-    }
-    frames = _run(
-        spec, paths, base=base_paths, release=job.release, limits=Limits(wall_s=job.timeout_s, memory_bytes=memory),
-        gpu=gpu, caps=caps, on_progress=on_progress, should_stop=should_stop,
-    )  # fmt: skip
+        **JSON_CAPS, Kind.ANSWERS: answer_bytes, Kind.EMBEDDINGS: embedding_bytes,
+        Kind.PART: answer_bytes + embedding_bytes + 4096 * items.num_rows,
+    }  # fmt: skip
+    messages = _Messages(items.num_rows, on_progress, resume)
+    contents = {
+        "items": as_stream(items), "questions": as_stream(material.questions), "parts": pack_parts(resume.done)
+    }  # fmt: skip
+    with sealed(contents) as tables, _descriptors(paths) as weights:
+        files = {**weights, **tables, "pixels": material.pixels.fileno()}
+        frames = supervise(
+            child, spec, files, caps=caps, limits=JobLimits(wall_s=job.timeout_s, memory_bytes=memory),
+            on_message=messages, should_stop=should_stop,
+        )  # fmt: skip
     record = _result(frames)
     try:
-        answers = _checked_answers(frames.payloads.get(Kind.ANSWERS, b""), asked.rows)
-        embeddings = _checked_embeddings(frames.payloads.get(Kind.EMBEDDINGS, b""), items)
+        answers = checked_answers(frames.payloads.get(Kind.ANSWERS, b""), rows, job.protocol, family)
+        embeddings = (
+            checked_embeddings(frames.payloads.get(Kind.EMBEDDINGS, b""), items)
+            if family is Family.CONTRASTIVE else None
+        )  # fmt: skip
     except (BrokenFrames, pa.ArrowException) as error:
         message = f"The evaluation process sent answers that do not fit the questions: {error}."
         raise EvaluationFailed("child_misbehaved", message, retry=False) from error
     return ChildAnswers(answers=answers, embeddings=embeddings, run=record)
 
 
-def exposed(release: Path | None, *, gpu: bool) -> Exposure:
-    """What a child sees of the release view handed to it: one mount per entry, for the view's own folder may be
-    private to us and its content is not."""
-    entries = sorted(release.iterdir()) if release is not None else []
-    return Exposure(files={f"{RELEASE_INSIDE}/{entry.name}": entry for entry in entries}, gpu=gpu)
+@contextmanager
+def _material(
+    job: AnswerJob, architecture: Architecture, on_progress: OnProgress, should_stop: ShouldStop
+) -> Iterator[Material]:
+    """The split's material; the images are decoded here, by our own code, so that no stranger's weights can alter what
+    the next model sees."""
+
+    def tell(progress: Progress) -> None:
+        on_progress(progress.as_dict())
+
+    clock = StageClock(architecture.family, tell)
+
+    def prepared(done: int, total: int) -> None:
+        if should_stop():
+            raise EvaluationFailed("stopped", "The evaluation was stopped.", retry=False)
+        clock.report(Stage.PIXELS, done, total)
+
+    with open_material(job.release, job.split, architecture, job.cache, prepared) as material:
+        yield material
 
 
-def _run(
-    spec: dict[str, Any],
-    weights: Mapping[str, Path],
-    *,
-    base: Mapping[str, Path],
-    release: Path | None,
-    limits: Limits,
-    gpu: bool,
-    caps: Mapping[Kind, int],
-    on_progress: Callable[[dict[str, Any]], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
-) -> FrameReader:
-    level = sandbox_level()
-    spec = {**spec, "sandbox": level.value}
-    if level is SandboxLevel.BUBBLEWRAP:
-        argv = sandboxed(INNER, exposed(release, gpu=gpu), limits)
-        spec["release"] = RELEASE_INSIDE
-    else:
-        argv = unsandboxed(INNER, limits)
-        spec["release"] = str(release.absolute()) if release is not None else None
-    with open_files(weights) as files, open_files(base) as base_files:
-        fds, base_fds = ({name: file.fileno() for name, file in each.items()} for each in (files, base_files))
-        return supervise(
-            argv, {**spec, "weights_fds": fds, "base_fds": base_fds}, pass_fds=[*fds.values(), *base_fds.values()],
-            caps=caps, wall_s=limits.wall_s, on_progress=on_progress, should_stop=should_stop,
-        )  # fmt: skip
+class _Messages:
+    """What a child says while it works: progress is passed on, parts are checked for their place and kept."""
+
+    def __init__(self, items: int, on_progress: OnProgress, resume: Resume) -> None:
+        self._items, self._on_progress, self._resume = items, on_progress, resume
+        self._next = resume.start
+
+    def __call__(self, kind: Kind, payload: bytes) -> None:
+        if kind is Kind.PROGRESS:
+            self._on_progress(read_json(payload))
+        else:
+            part: Part = read_part(payload, start=self._next, items=self._items)
+            self._resume.on_part(part)
+            self._next = part.stop
+
+
+def _weights_paths(weights: Path, base: Path | None) -> dict[str, Path]:
+    """The files of a checkpoint, and of the base of an adapter, by the names under which a child finds them."""
+    own = {f"weights/{name}": path for name, path in checkpoint_paths(weights).items()}
+    return own | {f"base/{name}": path for name, path in (checkpoint_paths(base) if base else {}).items()}
+
+
+@contextmanager
+def _descriptors(paths: Mapping[str, Path]) -> Iterator[dict[str, int]]:
+    with open_files(paths) as files:
+        yield {name: file.fileno() for name, file in files.items()}
 
 
 def _bytes_of(paths: Mapping[str, Path]) -> int:
@@ -134,42 +183,13 @@ def _result(frames: FrameReader) -> dict[str, Any]:
     """The child's last word as a value or as the error it stands for."""
     last = frames.last
     assert last is not None, "supervise raises when there is none"
-    content = read_json(frames.payloads[last])
-    if last is Kind.RESULT:
-        return content
     try:
+        content = read_json(frames.payloads[last])
+        if last is Kind.RESULT:
+            return content
         if last is Kind.REFUSED:
             raise InputError([Problem(**problem) for problem in content["problems"]], content["counts"])
         raise EvaluationFailed(str(content["code"]), str(content["message"]), retry=bool(content["retry"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (BrokenFrames, KeyError, TypeError, ValueError) as error:
         message = "The evaluation process ended with a message that cannot be read."
         raise EvaluationFailed("child_misbehaved", message, retry=False) from error
-
-
-def _checked_answers(payload: bytes, rows: pa.Table) -> pa.Table:
-    """The child's answers, which must be exactly the rows asked, in order, with a score for every option."""
-    with pa.ipc.open_stream(io.BytesIO(payload)) as reader:
-        answers = reader.read_all().combine_chunks()
-    if answers.schema != ANSWERS:
-        raise BrokenFrames("other columns")
-    answers.validate(full=True)
-    if any(not answers[name].equals(rows[name]) for name in ROW_ID):
-        raise BrokenFrames("other rows than were asked")
-    n_options = rows["options"].combine_chunks().value_lengths().to_numpy(zero_copy_only=False)
-    n_scores = answers["scores"].combine_chunks().value_lengths()
-    chosen = answers["chosen"].combine_chunks()
-    if n_scores.null_count or not np.array_equal(n_scores.to_numpy(), n_options):
-        raise BrokenFrames("a question without a score for every option")
-    if chosen.null_count or not ((chosen.to_numpy() >= -1) & (chosen.to_numpy() < n_options)).all():
-        raise BrokenFrames("a chosen option that is not on the list")
-    scores = answers["scores"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    if not (np.abs(scores) <= 1 + SCORE_SLACK).all():  # also false for NaN
-        raise BrokenFrames("a score that is no cosine")
-    return answers
-
-
-def _checked_embeddings(payload: bytes, items: pa.Table) -> Embeddings:
-    values = np.frombuffer(payload, np.float32) if len(payload) % 4 == 0 else np.empty(0, np.float32)
-    if not len(values) or len(values) % items.num_rows or not np.isfinite(values).all():
-        raise BrokenFrames("embeddings of another size, or not finite")
-    return named_embeddings(items, values.reshape(items.num_rows, -1))

@@ -1,21 +1,24 @@
-"""Watches over one child: time, cancellation, its messages, its end. In: an argv; out: the messages it sent.
+"""Watches over one child: time, cancellation, its messages, its end. In: a child, its job; out: what it sent.
 
-Never opens a path that the child made: all that comes back comes over one capped pipe.
+Never opens a path that the child made: all that comes back comes over one capped socket.
 """
 
-import json
 import logging
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from evaluator.errors import EvaluationFailed
-from evaluator.sandbox.command import environment
+from evaluator.sandbox.channel import send_job
 from evaluator.sandbox.frames import BrokenFrames, FrameReader, Kind
+from evaluator.sandbox.limits import JobLimits
+from evaluator.sandbox.process import Child
 
 log = logging.getLogger(__name__)
 
@@ -26,69 +29,60 @@ KEPT_OUTPUT = 16 * 1024
 
 
 def supervise(
-    argv: Sequence[str],
+    child: Child,
     spec: Mapping[str, Any],
+    files: Mapping[str, int],
     *,
-    pass_fds: Sequence[int],
     caps: Mapping[Kind, int],
-    wall_s: float,
-    on_progress: Callable[[dict[str, Any]], None] | None = None,
+    limits: JobLimits,
+    on_message: Callable[[Kind, bytes], None] = lambda kind, payload: None,
     should_stop: Callable[[], bool] | None = None,
 ) -> FrameReader:
-    """Run `argv`, give it `spec` on its standard input, and read its messages until it ends.
+    """Give `child` its job (`spec`, open descriptors by name) and read its messages until it ends.
 
-    The child finds the number of the pipe to write to in spec["results_fd"]. Raises EvaluationFailed: `stopped`
-    (should_stop said so), `timeout`, `out_of_memory`, `child_crashed`, `child_misbehaved`.
+    `on_message` gets progress messages and parts as they come; it may raise BrokenFrames. Raises EvaluationFailed:
+    `stopped` (should_stop said so), `timeout`, `out_of_memory`, `child_crashed`, `child_misbehaved`.
     """
-    results, results_child = os.pipe()
-    with subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment(),
-        pass_fds=[*pass_fds, results_child], start_new_session=True,
-    ) as child:  # fmt: skip
-        os.close(results_child)
-        watch = _Watch(child, results, FrameReader(caps), on_progress)
+    with child.process, child.channel:
+        watch = _Watch(child, FrameReader(caps), on_message)
         try:
-            watch.send({**spec, "results_fd": results_child})
-            watch.until_end(time.monotonic() + wall_s, should_stop)
+            watch.send({**spec, "limits": asdict(limits)}, files)
+            watch.until_end(time.monotonic() + limits.wall_s, should_stop)
         except BrokenFrames as error:
             log.warning("child misbehaved: %s", error)
             message = "The evaluation process sent something that it never should; its answers were thrown away."
             raise EvaluationFailed("child_misbehaved", message, retry=False) from error
         finally:
-            kill(child, grace_s=0.0)
-            os.close(results)
+            kill(child.process, grace_s=0.0)
             if watch.output:
                 log.info("output of the child:\n%s", watch.output.decode(errors="replace"))
     if watch.frames.last is None:
-        raise _unexpected_end(child.returncode, bytes(watch.output))
+        raise _unexpected_end(child.process.returncode, bytes(watch.output))
     return watch.frames
 
 
 class _Watch:
-    """The two pipes of a child: messages and plain output (kept only for the log)."""
+    """The two streams of a child: messages and plain output (kept only for the log)."""
 
-    def __init__(
-        self, child: subprocess.Popen[bytes], results: int, frames: FrameReader,
-        on_progress: Callable[[dict[str, Any]], None] | None,
-    ) -> None:  # fmt: skip
-        assert child.stdin is not None and child.stdout is not None
-        self._child, self._stdin, self._output_fd = child, child.stdin, child.stdout.fileno()
-        self._results = results
-        self._on_progress = on_progress
+    def __init__(self, child: Child, frames: FrameReader, on_message: Callable[[Kind, bytes], None]) -> None:
+        assert child.process.stdout is not None
+        self._child, self._output_fd = child.process, child.process.stdout.fileno()
+        self._channel = child.channel
+        self._on_message = on_message
         self.frames = frames
         self.output = bytearray()
 
-    def send(self, spec: Mapping[str, Any]) -> None:
+    def send(self, spec: Mapping[str, Any], files: Mapping[str, int]) -> None:
         try:
-            with self._stdin as stdin:
-                stdin.write(json.dumps(spec).encode())
-        except BrokenPipeError:
+            send_job(self._channel, spec, files)
+            self._channel.shutdown(socket.SHUT_WR)
+        except OSError:
             pass  # it died at once; its end is told apart below
 
     def until_end(self, deadline: float, should_stop: Callable[[], bool] | None) -> None:
         """Read until both pipes are closed, which happens when the last process of the child is gone."""
         with selectors.DefaultSelector() as selector:
-            for descriptor in (self._results, self._output_fd):
+            for descriptor in (self._channel.fileno(), self._output_fd):
                 selector.register(descriptor, selectors.EVENT_READ)
             while selector.get_map():
                 if should_stop is not None and should_stop():
@@ -103,14 +97,16 @@ class _Watch:
                         selector.unregister(key.fd)
 
     def _read(self, descriptor: int) -> bool:
-        received = os.read(descriptor, READ_AT_ONCE)
+        try:
+            received = os.read(descriptor, READ_AT_ONCE)
+        except ConnectionResetError:  # it died before it read its job
+            return False
         if descriptor == self._output_fd:
             self.output += received
             del self.output[:-KEPT_OUTPUT]
         else:
-            for progress in self.frames.feed(received):
-                if self._on_progress is not None:
-                    self._on_progress(progress)
+            for kind, payload in self.frames.feed(received):
+                self._on_message(kind, payload)
         return bool(received)
 
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluator.scoring.index import Group, KeyIndex, Task
+from evaluator.scoring.index import KeyIndex, Task
 
 
 class Aggregate(StrEnum):
@@ -24,9 +24,10 @@ class Aggregate(StrEnum):
         return self.startswith("pooled")
 
     def covers(self, task: Task) -> bool:
-        """Whether the task counts in this aggregate."""
-        group = self.removeprefix("pooled_")
-        return group not in tuple(Group) or group == task.group
+        """Whether the task counts in this aggregate. Cognition and localisation count in none."""
+        if self in (Aggregate.MACRO, Aggregate.POOLED):
+            return task.group.is_core
+        return self.removeprefix("pooled_") == task.group
 
 
 def votes(index: KeyIndex, present: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -86,7 +86,7 @@ def compute_board(
 def _asked_rows(index: KeyIndex, rows: NDArray[np.bool_], entries: Sequence[BoardEntry]) -> NDArray[np.bool_]:
     """Those of `rows` that make up the board's size: of the headline variant that asks most of them."""
     variants = sorted({entry.variant for entry in entries} or {None}, key=str)
-    return max((rows & index.rows_of(variant) for variant in variants), key=lambda asked: int(asked.sum()))
+    return max((rows & index.headline_rows(variant) for variant in variants), key=lambda asked: int(asked.sum()))
 
 
 def _board_tasks(

@@ -16,7 +16,13 @@ from PIL import Image
 from evaluator.answers import ABSTAINED
 from evaluator.release.read import item_ids
 from evaluator.release.tasks import task_slug
-from evaluator.scoring.baselines import answers_that_choose, question_rows, right_options
+from evaluator.scoring.baselines import (
+    answers_that_choose,
+    question_rows,
+    right_options,
+    with_options,
+    without_cognition,
+)
 
 BINS = 8  # per channel
 NEIGHBOURS = 50  # looked at before giving up on a question
@@ -49,12 +55,14 @@ def histograms(images: Iterable[Image.Image]) -> NDArray[np.float64]:
 def histogram_answers(
     dev_questions: pa.Table, dev_key: pa.Table, dev: Pictures, questions: pa.Table, asked: Pictures
 ) -> pa.Table:
-    """ANSWERS that choose, at every question, what was right for the nearest dev image.
+    """ANSWERS that choose, at every question of a core task, what was right for the nearest dev image.
 
+    Cognition is left out, since its questions differ from image to image, and so are questions that ask for boxes.
     Neighbours are of the same dataset where the task is, and never of the same source. A neighbour whose right option
     is not among the options is passed over; after NEIGHBOURS of them nothing is chosen. Ties go to the dev item that
     stands first.
     """
+    dev_questions, questions = (without_cognition(with_options(rows)) for rows in (dev_questions, questions))
     known = _known(dev_questions, dev_key, dev.ids)
     rows_of: dict[str, list[int]] = {}
     for row, item in enumerate(item_ids(questions).to_pylist()):

@@ -14,23 +14,37 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from evaluator.release.read import item_ids
-from evaluator.release.schema import CLASSIFICATION, COARSE_KINDS, FACETS, ReleaseInfo, Split
-from evaluator.release.tasks import task_slug
+from evaluator.release.schema import CLASSIFICATION, COARSE_KINDS, COGNITION, FACETS, LOCALISATION, ReleaseInfo, Split
+from evaluator.release.tasks import is_cognition_kind, task_slug
 from evaluator.statistics.bootstrap import seed_of
 
 QUESTION_FORM = -1  # the code of variant null
+NO_OPTION = -1  # the answer of a localisation row: boxes are right, no option is
 
 
 class Group(StrEnum):
-    """Which aggregate a task counts for beside macro."""
+    """What kind of task it is, and so which aggregates it counts for."""
 
     COARSE = "coarse"
     FINE = "fine"
+    COGNITION = "cognition"
+    LOCALISATION = "localisation"
+
+    @property
+    def is_core(self) -> bool:
+        """Coarse and fine: the tasks that macro and pooled are made of, asked as captions and as questions.
+
+        The others have boards of their own, and the question form alone: that is their headline in every entry.
+        """
+        return self in (Group.COARSE, Group.FINE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a board column ranks: one coarse kind over all datasets, or the classification of one dataset."""
+    """What a board ranks: a coarse kind over all datasets, the classification or the boxes of one, or cognition.
+
+    question: its kind; "cognition" stands for all kinds cognition_<i>.
+    """
 
     slug: str
     group: Group
@@ -48,7 +62,7 @@ class Facet:
 
 @dataclass(frozen=True, kw_only=True)
 class KeyIndex:
-    """n question rows in canonical order, of items that come from G sources, in T tasks."""
+    """n question rows in canonical order, of items that come from G sources, in T tasks (core ones first)."""
 
     split: Split
     seed: int  # of the bootstrap draws that all entries share
@@ -58,7 +72,7 @@ class KeyIndex:
     variant: NDArray[np.int8]  # (n,), QUESTION_FORM = null
     item: NDArray[np.int32]  # (n,)
     source: NDArray[np.int32]  # (n,)
-    answer: NDArray[np.int16]  # (n,)
+    answer: NDArray[np.int16]  # (n,), NO_OPTION where boxes are asked for
     stratum: NDArray[np.int64]  # (G,)
     facets: dict[str, Facet]
 
@@ -69,6 +83,22 @@ class KeyIndex:
     def rows_of(self, variant: int | None) -> NDArray[np.bool_]:
         """The rows of one variant that some task counts."""
         return (self.variant == (QUESTION_FORM if variant is None else variant)) & (self.task >= 0)
+
+    def headline(self, code: int, variant: int | None) -> int | None:
+        """The variant that ranks task `code` in an entry whose core tasks are ranked by `variant`."""
+        return variant if self.tasks[code].group.is_core else None
+
+    def headline_rows(self, variant: int | None) -> NDArray[np.bool_]:
+        """The rows that rank an entry whose core tasks are ranked by `variant`."""
+        return np.where(self.core_rows(), self.rows_of(variant), self.rows_of(None))
+
+    def core_rows(self) -> NDArray[np.bool_]:
+        """The rows of coarse and fine tasks, in every variant."""
+        return np.isin(self.task, np.flatnonzero([task.group.is_core for task in self.tasks]))
+
+    def localisation_rows(self) -> NDArray[np.bool_]:
+        """The rows that ask for boxes."""
+        return np.isin(self.task, np.flatnonzero([task.group is Group.LOCALISATION for task in self.tasks]))
 
     def rows_in(self, facets: Mapping[str, tuple[str, ...]]) -> NDArray[np.bool_]:
         """The rows whose item has one of the values of every facet named. Raises KeyError for an unknown facet."""
@@ -88,7 +118,7 @@ def build_index(info: ReleaseInfo, split: Split, questions: pa.Table, key: pa.Ta
         raise ValueError("the key does not say which source an item is from")
     tasks, task = _tasks(questions)
     variant = questions["variant"].fill_null(QUESTION_FORM).to_numpy().astype(np.int8)
-    by_slug = {t.dataset: t.slug for t in tasks if t.dataset is not None}
+    by_slug = {t.dataset: t.slug for t in tasks if t.group is Group.FINE}
     groups = tuple(tuple(by_slug[d] for d in group if d in by_slug) for group in info.vote_groups)
     return KeyIndex(
         split=split,
@@ -120,23 +150,27 @@ def _codes_in(ids: pa.Array, values: pa.Array, missing: str) -> NDArray[np.int32
 
 
 def _tasks(questions: pa.Table) -> tuple[tuple[Task, ...], NDArray[np.int16]]:
-    """The tasks that occur, coarse first, and the code of each row's task."""
+    """The tasks that occur, coarse first, then fine, and the code of each row's task."""
     kind, kinds = _encode(questions["question"])
     dataset, datasets = _encode(questions["dataset"])
-    present = set(zip(kind.tolist(), dataset.tolist(), strict=True))
+    cognition = [k for k in kinds if is_cognition_kind(k)]
     coarse = [
         Task(slug=task_slug(k, ""), group=Group.COARSE, question=k, dataset=None) for k in COARSE_KINDS if k in kinds
     ]
-    fine = [
-        Task(slug=task_slug(CLASSIFICATION, d), group=Group.FINE, question=CLASSIFICATION, dataset=d)
-        for d in sorted(datasets)
-        if CLASSIFICATION in kinds and (kinds.index(CLASSIFICATION), datasets.index(d)) in present
-    ]
-    tasks = (*coarse, *fine)
+    fine, located = (
+        [
+            Task(slug=task_slug(asked, datasets[d]), group=group, question=asked, dataset=datasets[d])
+            for d in np.unique(dataset[kind == kinds.index(asked)]).tolist()
+        ] if asked in kinds else []
+        for asked, group in ((CLASSIFICATION, Group.FINE), (LOCALISATION, Group.LOCALISATION))
+    )  # fmt: skip
+    expert = [Task(slug=COGNITION, group=Group.COGNITION, question=COGNITION, dataset=None)] if cognition else []
+    tasks = (*coarse, *fine, *expert, *located)
     code_of = np.full((len(kinds), len(datasets)), -1, dtype=np.int16)
     for code, task in enumerate(tasks):
         columns = slice(None) if task.dataset is None else datasets.index(task.dataset)
-        code_of[kinds.index(task.question), columns] = code
+        for asked in cognition if task.group is Group.COGNITION else [task.question]:
+            code_of[kinds.index(asked), columns] = code
     return tasks, code_of[kind, dataset]
 
 
@@ -144,6 +178,9 @@ def _answers(
     questions: pa.Table, key: pa.Table, item: NDArray[np.int32], variant: NDArray[np.int8]
 ) -> NDArray[np.int16]:
     """The right option of every question row, looked up by (item, question, variant)."""
+    right = np.full(questions.num_rows, NO_OPTION, dtype=np.int16)
+    has_option = pc.not_equal(questions["question"], LOCALISATION).to_numpy()
+    questions, item, variant = questions.filter(pa.array(has_option)), item[has_option], variant[has_option]
     answers = key["answers"].combine_chunks()
     owner = pc.list_parent_indices(answers).to_numpy().astype(np.int64)
     flat = answers.flatten()
@@ -157,7 +194,8 @@ def _answers(
     position = np.minimum(np.searchsorted(place[order], sought), max(len(order) - 1, 0))
     if len(sought) and (not len(order) or (wanted < 0).any() or (place[order][position] != sought).any()):
         raise ValueError("the key lacks the answer to a question")
-    return flat.field("answer_idx").to_numpy(zero_copy_only=False)[order][position].astype(np.int16)
+    right[has_option] = flat.field("answer_idx").to_numpy(zero_copy_only=False)[order][position].astype(np.int16)
+    return right
 
 
 def _strata(source: NDArray[np.int32], dataset: NDArray[np.int32]) -> NDArray[np.int64]:

@@ -17,20 +17,25 @@ from evaluator.errors import ProblemLog
 from evaluator.release.schema import ReleaseInfo, Split
 from evaluator.scoring.aggregates import Aggregate, aggregate_means, covered, votes
 from evaluator.scoring.index import Group, KeyIndex, build_index
+from evaluator.scoring.localisation import localisation_marks
 from evaluator.scoring.paper_rule import score_by_paper_rule
 from evaluator.scoring.sums import SourceSums, mark, replicates, source_sums
 from evaluator.statistics.bootstrap import percentile_interval
 from evaluator.statistics.wilson import Estimate, clustered_wilson
 
 SCHEMA = 1
-SCORER_VERSION = "2"
+SCORER_VERSION = "3"
 DECIMALS = 6
 VARIANTS: tuple[int | None, ...] = (None, 0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """`correct` (n,) per question row (NaN = not asked) and `replicates` (B, 6 + T) per variant are key material."""
+    """`correct` (n,) per question row (NaN = not asked) and `replicates` (B, 6 + T) per variant are key material.
+
+    Each variant's replicates are those of an entry whose core tasks it ranks: the tasks that are asked in question
+    form alone stand in all of them.
+    """
 
     report: dict[str, Any]
     correct: NDArray[np.float32]
@@ -44,14 +49,16 @@ def score(
     """Score `answers` to `questions` by `key`. Byte-identical on every run with the same input.
 
     A task is answered whole in a variant, or not at all and then not reported there. Raises InputError for tasks
-    answered in part and for answers to unknown questions or given twice, ValueError when the key does not fit the
-    questions.
+    answered in part, for answers to unknown questions or given twice and for boxes that are none, ValueError when the
+    key does not fit the questions.
     """
     index = build_index(info, split, questions, key)
     aligned = align(answers, questions)
     chosen = aligned["chosen"].cast(pa.float64()).to_numpy()
     _require_whole_tasks(index, ~np.isnan(chosen))
     correct = mark(index, chosen)
+    if (located := index.localisation_rows()).any():
+        correct[located] = localisation_marks(aligned, questions, key, located)
     head = report_head(info, split, protocol=protocol, key_revision=key_revision)
     if by_paper_rule := score_by_paper_rule(index, aligned, questions):
         head["paper_rule"] = by_paper_rule
@@ -73,24 +80,33 @@ def report_head(info: ReleaseInfo, split: Split, *, protocol: str, key_revision:
 def score_marked(
     index: KeyIndex, correct: NDArray[np.float32], *, head: dict[str, Any], counts: dict[str, Any]
 ) -> Scored:
-    """The report of rows that are already marked right (1), wrong (0), in part (chance) or not asked (NaN)."""
+    """The report of rows that are already marked right (1), wrong (0), in part (chance, boxes) or not asked (NaN)."""
     tasks: list[dict[str, Any]] = []
     facets: list[dict[str, Any]] = []
     aggregates: dict[str, dict[str, Any]] = {str(aggregate): {} for aggregate in Aggregate}
     drawn: dict[int | None, NDArray[np.float32]] = {}
-    for variant in VARIANTS:
-        rows = index.rows_of(variant) & ~np.isnan(correct)
-        if not rows.any():
-            continue
+    answered = ~np.isnan(correct)
+    for variant in _variants(index, answered):
+        rows = index.headline_rows(variant) & answered
         sums = source_sums(index, correct, rows)
         boot = replicates(index, sums)
         drawn[variant] = boot.astype(np.float32)
-        tasks += _task_rows(index, sums, rows, variant)
+        tasks += _task_rows(index, sums, rows, variant, core=True)
         facets += _facet_rows(index, correct, rows, variant)
         for name, found in _aggregate_cells(index, sums, boot).items():
             aggregates[name][variant_name(variant)] = found
+    if answered.any():
+        rows = index.rows_of(None) & answered
+        tasks += _task_rows(index, source_sums(index, correct, rows), rows, None, core=False)
     report = _rounded({**head, "counts": counts, "tasks": tasks, "facets": facets, "aggregates": aggregates})
     return Scored(report=report, correct=correct, replicates=drawn)
+
+
+def _variants(index: KeyIndex, answered: NDArray[np.bool_]) -> list[int | None]:
+    """The variants in which core tasks were answered; the question form where nothing but the other tasks was."""
+    core = index.core_rows() & answered
+    found = [variant for variant in VARIANTS if (index.rows_of(variant) & core).any()]
+    return found or ([None] if answered.any() else [])
 
 
 def variant_name(variant: int | None) -> str:
@@ -129,9 +145,13 @@ def _require_whole_tasks(index: KeyIndex, answered: NDArray[np.bool_]) -> None:
     problems.raise_if_any()
 
 
-def _task_rows(index: KeyIndex, sums: SourceSums, rows: NDArray[np.bool_], variant: int | None) -> list[dict[str, Any]]:
+def _task_rows(
+    index: KeyIndex, sums: SourceSums, rows: NDArray[np.bool_], variant: int | None, *, core: bool
+) -> list[dict[str, Any]]:
     found = []
     for code, task in enumerate(index.tasks):
+        if task.group.is_core is not core:
+            continue
         estimate = clustered_wilson(sums.correct[:, [code]], sums.count[:, [code]])
         found.append({
             "task": task.slug, "group": str(task.group), "question": task.question, "dataset": task.dataset,

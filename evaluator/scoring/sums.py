@@ -12,7 +12,7 @@ from evaluator.statistics.bootstrap import bootstrap_sums
 
 @dataclass(frozen=True, kw_only=True)
 class SourceSums:
-    """(G, T) right answers and questions asked."""
+    """(G, T) right answers (sums of marks, where marks are fractions) and questions asked."""
 
     correct: NDArray[np.float64]
     count: NDArray[np.float64]

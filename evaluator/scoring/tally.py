@@ -15,7 +15,8 @@ from evaluator.statistics.wilson import Estimate, clustered_wilson
 
 @dataclass(frozen=True, kw_only=True)
 class BoardEntry:
-    """One entry's marks: `correct` (n,) of its report, its headline variant, and the report's replicates of it."""
+    """One entry's marks: `correct` (n,) of its report, the variant that ranks its core tasks (the others are ranked by
+    the question form), and the report's replicates of it."""
 
     correct: NDArray[np.float32]
     variant: int | None
@@ -31,7 +32,9 @@ class TaskTally:
     """
 
     sources: NDArray[np.int64]  # (G,)
-    correct: NDArray[np.float32]  # (N, G): float32 holds counts exactly
+    # (N, G). float32 holds counts exactly; sums of fractions (chance, localisation) are off by at most 6e-8 of their
+    # size, so a board's score may differ from the report's in the seventh decimal.
+    correct: NDArray[np.float32]
     count: NDArray[np.float32]  # (K, G)
     pattern: NDArray[np.int64]  # (N,) the row of `count` that holds for each entry
 
@@ -54,10 +57,12 @@ class TaskTally:
 
 
 def tally_task(index: KeyIndex, code: int, rows: NDArray[np.bool_], entries: Sequence[BoardEntry]) -> TaskTally:
-    """Sum each entry's marks over the `rows` (n,) of task `code` that its headline variant asks."""
+    """Sum each entry's marks over the `rows` (n,) of task `code` that rank it."""
     inside = rows & (index.task == code)
     sources = np.unique(index.source[inside]).astype(np.int64)
-    asked_by = {v: np.flatnonzero(inside & index.rows_of(v)) for v in {entry.variant for entry in entries}}
+    asked_by = {
+        v: np.flatnonzero(inside & index.rows_of(index.headline(code, v))) for v in {entry.variant for entry in entries}
+    }
     place_of = {v: np.searchsorted(sources, index.source[asked]) for v, asked in asked_by.items()}
     correct = np.zeros((len(entries), len(sources)), dtype=np.float32)
     pattern = np.zeros(len(entries), dtype=np.int64)

@@ -34,7 +34,8 @@ def clustered_wilson(
     task weighs in the mean (default: equal); tasks without a question drop out. One task is the plain case:
     p = Σs/Σm, var = G/(G−1)·Σ(s_g − p·m_g)²/n², n_eff = min(n, p(1−p)/var), n_eff = G when var is 0.
     Several tasks: p = Σ w_t p_t and the same with the linearised residual Σ_t w_t (s_gt − p_t·m_gt)/n_t.
-    Sources without a question do not count. Definition: docs/decisions.md, "Intervals".
+    Sources without a question do not count. Definition: docs/decisions.md, "Intervals". Marks may be fractions: theirs
+    vary no more than right and wrong with the same mean, so capping n_eff at n errs on the wide side.
     """
     asked = count.sum(axis=0) > 0
     correct, count = correct[:, asked], count[:, asked]

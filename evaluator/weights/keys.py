@@ -3,7 +3,7 @@
 TOLERANCES is the whole list of differences that are accepted; every use is reported, nothing else is bent.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,6 +18,7 @@ class Tolerance(StrEnum):
 
     MODULE_PREFIX = "module_prefix"
     TEXT_LAYOUT = "text_layout"
+    VLM_LAYOUT = "vlm_layout"
     POSITION_IDS = "position_ids"
     LOGIT_BIAS = "logit_bias"
     TIED_TENSORS = "tied_tensors"
@@ -26,10 +27,16 @@ class Tolerance(StrEnum):
 TOLERANCES: dict[Tolerance, str] = {
     Tolerance.MODULE_PREFIX: "every name began with 'module.' (saved from a parallel wrapper); the prefix was dropped",
     Tolerance.TEXT_LAYOUT: "the text tower was stored in the other of open_clip's two layouts; its names were mapped",
+    Tolerance.VLM_LAYOUT: "an image-text model was stored with an older version's names of its parts; they were mapped",
     Tolerance.POSITION_IDS: "position_ids buffers, which newer code computes by itself, were left out",
     Tolerance.LOGIT_BIAS: "logit_bias, which moves all scores of an image alike, was left out or taken as zero",
     Tolerance.TIED_TENSORS: "tensors that the architecture ties to another one were taken from it",
 }
+# How image-text models of transformers named their parts before, and how they do now. Tried in this order.
+VLM_NAMES = (
+    ("language_model.lm_head.", "lm_head."), ("language_model.model.", "model.language_model."),
+    ("model.", "model.language_model."), ("", "model."),
+)  # fmt: skip
 PLAIN_TEXT_NAMES = ("positional_embedding", "text_projection", "token_embedding.", "ln_final.", "transformer.")
 
 
@@ -58,6 +65,7 @@ def match_keys(
     in_file = {name: name for name in found}  # name as the architecture would say it -> name in the file
     in_file = _drop_module_prefix(in_file, used)
     in_file = _map_text_layout(in_file, expected, used)
+    in_file = _map_vlm_layout(in_file, expected, used)
     in_file = _drop_extras(in_file, expected, used)
     _fill_tied(in_file, tied, used)
     zeros: tuple[str, ...] = ()
@@ -85,6 +93,25 @@ def _map_text_layout(in_file: dict[str, str], expected: Mapping[str, Shape], use
     if file_is_custom:
         return {name.removeprefix("text."): source for name, source in in_file.items()}
     return {f"text.{name}" if name.startswith(PLAIN_TEXT_NAMES) else name: source for name, source in in_file.items()}
+
+
+def _map_vlm_layout(in_file: dict[str, str], expected: Mapping[str, Shape], used: list[Tolerance]) -> dict[str, str]:
+    """transformers' own save_pretrained still writes the older names, so most files have them."""
+    if not any(name.startswith("model.language_model.") for name in expected):
+        return in_file
+    mapped = {
+        next((new for new in _vlm_names(name) if new in expected), name): source for name, source in in_file.items()
+    }
+    if len(mapped) < len(in_file) or mapped.keys() == in_file.keys():  # the first: two tensors would be one
+        return in_file
+    used.append(Tolerance.VLM_LAYOUT)
+    return mapped
+
+
+def _vlm_names(name: str) -> Iterator[str]:
+    short = name.replace("vision_tower.vision_model.", "vision_tower.", 1)
+    yield from (name, short)
+    yield from (new + short.removeprefix(old) for old, new in VLM_NAMES if short.startswith(old))
 
 
 def _drop_extras(in_file: dict[str, str], expected: Mapping[str, Shape], used: list[Tolerance]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from rest_framework import serializers
 from rest_framework.fields import Field
 
+from evaluator.scoring.index import Group
 from leaderboard.boards.view import KINDS
 from leaderboard.models import Model, Submission
 from leaderboard.models.submissions import SubmissionKind
@@ -41,7 +42,7 @@ class TaskSerializer(serializers.Serializer):
 
     slug = serializers.CharField()
     title = serializers.CharField()
-    group = serializers.ChoiceField(choices=["coarse", "fine"])
+    group = serializers.ChoiceField(choices=[group.value for group in Group])
     n_questions = serializers.IntegerField()
     n_sources = serializers.IntegerField()
 
@@ -90,6 +91,9 @@ class RowSerializer(CellSerializer):
     protocol = serializers.CharField()
     stale = serializers.BooleanField()
     reason = serializers.CharField(allow_blank=True)
+    precision = serializers.CharField(allow_blank=True, help_text="where it is not the official one, such as bf16")
+    agreement = serializers.FloatField(allow_null=True, help_text="of such a run: share of choices equal to fp32's")
+    unparsed = serializers.FloatField(allow_null=True, help_text="share of replies that name no single option")
     tasks = serializers.DictField(child=CellSerializer())
 
 
@@ -105,6 +109,22 @@ class BoardSerializer(serializers.Serializer):
     chance = serializers.FloatField(allow_null=True)
     majority = serializers.FloatField(allow_null=True)
     rows = RowSerializer(many=True)
+
+
+class ArchitectureSerializer(serializers.Serializer):
+    """An architecture that a checkpoint may name."""
+
+    name = serializers.CharField()
+    family = serializers.CharField()
+    library = serializers.CharField()
+    parameters = serializers.IntegerField(allow_null=True)
+    image_px = serializers.IntegerField(allow_null=True)
+    context_length = serializers.IntegerField(allow_null=True, help_text="tokens of text; longer texts are cut")
+    activation = serializers.CharField(allow_null=True)
+    preprocessing = serializers.CharField(allow_null=True)
+    twin = serializers.CharField(
+        allow_null=True, help_text="same tensors, other activation: a file of one loads as the other, scores differ"
+    )
 
 
 class ModelSerializer(serializers.ModelSerializer):
@@ -136,6 +156,29 @@ class SubmissionListSerializer(serializers.ModelSerializer):
         return combined_state(submission)
 
 
+class AgreementSerializer(serializers.Serializer):
+    """How far a run in reduced precision chose as the one in fp32 did."""
+
+    rows = serializers.IntegerField()
+    share = serializers.FloatField()
+
+
+class RunSerializer(serializers.Serializer):
+    """How the answers were computed, and what that cost; null is "not recorded"."""
+
+    device = serializers.CharField(allow_null=True)
+    device_kind = serializers.CharField(allow_null=True)
+    driver = serializers.CharField(allow_null=True)
+    precision = serializers.CharField(allow_null=True)
+    official_precision = serializers.BooleanField()
+    agreement = AgreementSerializer(allow_null=True)
+    images_per_s = serializers.FloatField(allow_null=True)
+    peak_memory_bytes = serializers.IntegerField(allow_null=True)
+    seconds = serializers.FloatField(allow_null=True)
+    resumed_at = serializers.IntegerField(allow_null=True)
+    counts = serializers.DictField(child=serializers.IntegerField())
+
+
 class EvaluationSerializer(serializers.Serializer):
     """The latest evaluation of one split; `failure` is the owner's to read."""
 
@@ -143,6 +186,7 @@ class EvaluationSerializer(serializers.Serializer):
     split = serializers.CharField()
     state = serializers.CharField()
     published = serializers.BooleanField()
+    run = RunSerializer(required=False, help_text="once answered by our worker")
     failure = serializers.CharField(required=False)
 
 

@@ -27,6 +27,7 @@ from leaderboard.intake import NewSubmission
 from leaderboard.models import Submission
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.permissions import Action
+from leaderboard.runs import read_run
 from leaderboard.uploads import received
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
@@ -173,6 +174,8 @@ def _evaluation(found: detail.EvaluationDetail, *, inspects: bool) -> dict[str, 
         "id": str(evaluation.pk), "split": evaluation.split, "state": evaluation.state,
         "published": found.entry is not None,
     }  # fmt: skip
+    if run := read_run(evaluation.run):
+        answer["run"] = run.as_json()
     if inspects and evaluation.failure_message:
         answer["failure"] = evaluation.failure_message
     return answer

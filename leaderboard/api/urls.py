@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
-from leaderboard.api import models, releases, submissions
+from leaderboard.api import architectures, models, releases, submissions
 from leaderboard.api.errors import UnknownAddress
 
 urlpatterns = [
@@ -13,6 +13,7 @@ urlpatterns = [
     path("releases/<slug:release>/packs/<str:split>.zip", releases.PackView.as_view(), name="api-pack"),
     path("releases/<slug:release>/boards/", releases.BoardsView.as_view(), name="api-boards"),
     path("releases/<slug:release>/boards/<slug:board>/", releases.BoardView.as_view(), name="api-board"),
+    path("architectures/", architectures.ArchitecturesView.as_view(), name="api-architectures"),
     path("models/", models.ModelsView.as_view(), name="api-models"),
     path("models/<slug:slug>/", models.ModelView.as_view(), name="api-model"),
     path("submissions/", submissions.SubmissionsView.as_view(), name="api-submissions"),

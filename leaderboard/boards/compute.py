@@ -15,8 +15,9 @@ from evaluator.release.read import read_info, read_questions
 from evaluator.release.schema import ReleaseInfo, Split
 from evaluator.release.tasks import task_title
 from evaluator.scoring import SCORER_VERSION
+from evaluator.scoring.aggregates import Aggregate
 from evaluator.scoring.boards import BoardEntry, BoardResult, Standing, compute_board
-from evaluator.scoring.index import KeyIndex, build_index
+from evaluator.scoring.index import Group, KeyIndex, build_index
 from evaluator.statistics.wilson import FEW_SOURCES, Estimate
 from leaderboard import storage
 from leaderboard.baselines import Baseline
@@ -29,6 +30,7 @@ from leaderboard.models import Release
 from leaderboard.models.submissions import SubmissionKind
 
 DECIMALS = 6
+MOST_NAMED = 8  # tasks that a reason names
 REFERENCES = (SubmissionKind.BASELINE, PAPER)
 WITHHELD = (
     "The images chosen come from fewer than 10 sources of a hidden split, so their number is shown and their scores "
@@ -58,7 +60,7 @@ def open_split(release: Release, split: Split, entries: list[LiveEntry], *, with
     info = info_from_json(release.info)
     assert release.key_revision is not None, "an imported release has a key revision in force"
     index = _index(release.slug, info.hash, split, release.key_revision.number)
-    marks = [_marks(release, entry, with_replicates) for entry in entries]
+    marks = [_marks(release, index, entry, with_replicates) for entry in entries]
     return OpenSplit(release=release, split=split, info=info, index=index, entries=entries, marks=marks)
 
 
@@ -83,7 +85,8 @@ def compute(opened: OpenSplit, board: str, facets: dict[str, tuple[str, ...]]) -
         for place, slug in enumerate(result.tasks)
     }
     return Board(
-        title=board_title(board, opened.info), metric=metric_words(result.metric), n_tasks=_n_scored(result, columns),
+        title=board_title(board, opened.info), metric=_metric(opened.index, board, result),
+        n_tasks=_n_scored(result, columns),
         n_questions=result.n_questions, n_sources=result.n_sources,
         resolvable_difference=_rounded(result.resolvable_difference), chance=_reference(rows, Baseline.CHANCE),
         majority=_reference(rows, Baseline.MAJORITY), columns=columns if many else [],
@@ -107,12 +110,17 @@ def _index(slug: str, release_hash: str, split: Split, revision: int) -> KeyInde
     return build_index(read_info(folder), split, read_questions(folder, split), key)
 
 
-def _marks(release: Release, entry: LiveEntry, with_replicates: bool) -> BoardEntry:
-    """The entry's correctness bits and the replicates of its headline wording."""
+def _marks(release: Release, index: KeyIndex, entry: LiveEntry, with_replicates: bool) -> BoardEntry:
+    """The entry's correctness bits and the replicates of its headline wording.
+
+    Replicates that an earlier scorer wrote for other tasks are left aside: the board draws its own.
+    """
     folder = storage.derived_path(release, entry.report_id)
     with np.load(folder / storage.REPLICATES) as stored:
         variant = headline_variant(entry.protocol, set(stored.files))
-        replicates = stored[str(variant)] if with_replicates else None
+        replicates = stored[str(variant)] if with_replicates and str(variant) in stored.files else None
+    if replicates is not None and replicates.shape[1] != len(Aggregate) + len(index.tasks):
+        replicates = None
     return BoardEntry(
         correct=np.load(folder / storage.CORRECT, mmap_mode="r"), variant=variant, replicates=replicates,
         ranked=entry.kind != SubmissionKind.BASELINE,
@@ -179,8 +187,16 @@ def _ranked(rows: list[Row]) -> list[Row]:
 def _reason(info: ReleaseInfo, standing: Standing) -> str:
     if not standing.missing:
         return ""
-    titles = ", ".join(task_title(slug, info.datasets) for slug in standing.missing)
-    return f"it has no answers for {titles}, so it is listed without a rank"
+    titles = [task_title(slug, info.datasets) for slug in standing.missing]
+    if len(titles) > MOST_NAMED:
+        titles = [*titles[: MOST_NAMED - 1], f"{len(titles) - MOST_NAMED + 1} more tasks"]
+    return f"it has no answers for {', '.join(titles)}, so it is listed without a rank"
+
+
+def _metric(index: KeyIndex, board: str, result: BoardResult) -> str:
+    """What the score is, in words; one task alone has its own metric."""
+    group = next((task.group for task in index.tasks if task.slug == board), Group.FINE)
+    return metric_words(result.metric, group)
 
 
 def _n_scored(result: BoardResult, columns: list[Column]) -> int:

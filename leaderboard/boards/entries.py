@@ -11,6 +11,7 @@ from evaluator.release.schema import Split
 from evaluator.sandbox import SandboxLevel
 from leaderboard.models import Entry, Release, Submission
 from leaderboard.models.submissions import SubmissionKind
+from leaderboard.runs import read_agreement, reduced_precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,9 @@ class LiveEntry:
     kind: str
     protocol: str
     weak_sandbox: bool
+    precision: str = ""  # empty: the official one, or none of ours
+    agreement: float | None = None  # share of choices equal to those of a run in the official precision
+    unparsed: float | None = None  # share of replies that name no single option
 
     @property
     def verified(self) -> bool:
@@ -40,13 +44,18 @@ FIELDS = {
     "protocol": "report__evaluation__protocol",
 }  # fmt: skip
 WEAK = SandboxLevel.WEAK.value
-SANDBOX = "report__evaluation__run__sandbox"
+RUN, COUNTS = "report__evaluation__run", "report__document__counts__null"  # counts of the question form
+RUN_PARTS = {name: f"{RUN}__{name}" for name in ("sandbox", "precision", "official_precision", "agreement")}
 CAPTION = 1  # the wording that is ranked where captions were answered
 
 
 def headline_variant(protocol: str, answered: Collection[str]) -> int | None:
-    """The wording that boards rank by. `answered`: the names of the variants that have answers ("None", "0", "1")."""
-    return CAPTION if protocol == Protocol.CAPTIONS or "None" not in answered else None
+    """The wording that boards rank core tasks by; cognition and localisation have but one.
+
+    answered: the names of the variants in which core tasks were answered ("None", "0", "1").
+    """
+    has_captions = not {"0", "1"}.isdisjoint(answered)
+    return CAPTION if has_captions and (protocol == Protocol.CAPTIONS or "None" not in answered) else None
 
 
 def live_entries(release: Release, split: Split) -> list[LiveEntry]:
@@ -56,20 +65,25 @@ def live_entries(release: Release, split: Split) -> list[LiveEntry]:
         Entry.objects.filter(release=release, split=split, superseded_at=None)
         .order_by("published_at", "pk")
         .annotate(n_submissions=Subquery(attempts.annotate(n=Count("pk")).values("n")))
-        .values("model_id", "submission_id", "model__shown_submission_id", "n_submissions", SANDBOX, *FIELDS.values())
-    )
+        .values(
+            "model_id", "submission_id", "model__shown_submission_id", "n_submissions", COUNTS, *RUN_PARTS.values(),
+            *FIELDS.values(),
+        )
+    )  # fmt: skip
     chosen: dict[int, dict[str, Any]] = {}
     for row in rows:  # later ones replace earlier ones, unless the author chose the earlier
         standing = chosen.get(row["model_id"])
         if standing is None or standing["submission_id"] != row["model__shown_submission_id"]:
             chosen[row["model_id"]] = row
-    entries = [
-        LiveEntry(
-            **{name: row[path] for name, path in FIELDS.items()},
-            weak_sandbox=row[SANDBOX] == WEAK,
-            submission=str(row["submission_id"]),
-            n_submissions=row["n_submissions"],
-        )
-        for row in chosen.values()
-    ]
-    return sorted(entries, key=lambda entry: entry.model)
+    return sorted(map(_entry, chosen.values()), key=lambda entry: entry.model)
+
+
+def _entry(row: dict[str, Any]) -> LiveEntry:
+    run = {name: row[path] for name, path in RUN_PARTS.items()}
+    agreement, counts = read_agreement(run["agreement"]), row[COUNTS] or {}
+    return LiveEntry(
+        **{name: row[path] for name, path in FIELDS.items()},
+        submission=str(row["submission_id"]), n_submissions=row["n_submissions"], weak_sandbox=run["sandbox"] == WEAK,
+        precision=reduced_precision(run), agreement=agreement.share if agreement else None,
+        unparsed=counts["unparsed"] / counts["answered"] if counts.get("unparsed") else None,
+    )  # fmt: skip

@@ -7,7 +7,8 @@ from leaderboard.boards.rows import Board, Row
 
 LEAD = (
     "rank", "rank_low", "rank_high", "group", "model", "name", "submission", "kind", "verified", "protocol", "stale",
-    "score", "low", "high", "n_questions", "reason",
+    "score", "low", "high", "n_questions", "reason", "precision", "agreement",
+    "unparsed",
 )  # fmt: skip
 # A cell that starts with one of these is run as a formula by spreadsheets.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")

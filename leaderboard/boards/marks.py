@@ -1,10 +1,12 @@
 """The marks beside a model on a board, each with its one-line explanation: in the cell, and in the legend below."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from evaluator.answers import Protocol
 from leaderboard.boards.rows import PAPER, Row
 from leaderboard.models.submissions import SubmissionKind
+from leaderboard.numbers import percent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,14 @@ WEAK = Mark(
     code="weak-sandbox", word="weak sandbox", tone="warn",
     says="Answered on a machine that could not fully isolate the submitted weights.",
 )  # fmt: skip
+REDUCED = Mark(
+    code="precision", word="bf16", tone="warn",
+    says="Computed in reduced precision and not in fp32, the official one.",
+)  # fmt: skip
+UNPARSED = Mark(
+    code="unparsed", word="unparsed", tone="warn",
+    says="The share of its replies that named no single option; they count as wrong.",
+)  # fmt: skip
 PROTOCOLS = {
     Protocol.CAPTIONS: "The options were captions, and the caption closest to the image was chosen.",
     Protocol.QUESTIONS: "The question was put as text and the reply was read by a strict parser.",
@@ -44,9 +54,16 @@ PROTOCOLS = {
 LEGEND = (
     VERIFIED,
     *(Mark(code=protocol, word=protocol, says=says) for protocol, says in PROTOCOLS.items()),
-    BASELINE, REPORTED, STALE, WEAK,
+    BASELINE, REPORTED, STALE, WEAK, REDUCED, UNPARSED,
 )  # fmt: skip
 BY_CODE = {mark.code: mark for mark in LEGEND}
+RARE = (REPORTED, REDUCED, UNPARSED)  # in the legend only where a row carries them
+
+
+def legend_of(rows: Iterable[Row]) -> list[Mark]:
+    """The marks that a board of these rows explains."""
+    carried = {mark.code for row in rows for mark in marks_of(row)}
+    return [mark for mark in LEGEND if mark not in RARE or mark.code in carried]
 
 
 def marks_of(row: Row) -> list[Mark]:
@@ -58,4 +75,15 @@ def marks_of(row: Row) -> list[Mark]:
         marks += [REPORTED, *([BY_CODE[row.protocol]] if row.protocol in BY_CODE else [])]
     elif row.protocol in BY_CODE:
         marks.append(BY_CODE[row.protocol])
-    return marks + ([STALE] if row.stale else []) + ([WEAK] if row.weak_sandbox else [])
+    marks += ([STALE] if row.stale else []) + ([WEAK] if row.weak_sandbox else [])
+    return marks + _of_the_run(row)
+
+
+def _of_the_run(row: Row) -> list[Mark]:
+    marks = []
+    if row.precision:
+        compared = f" {percent(row.agreement)} % of its choices are those of fp32." if row.agreement is not None else ""
+        marks.append(replace(REDUCED, word=row.precision, says=REDUCED.says + compared))
+    if row.unparsed:
+        marks.append(replace(UNPARSED, word=f"{percent(row.unparsed)} % unparsed"))
+    return marks

@@ -4,6 +4,7 @@ from evaluator.release.schema import ReleaseInfo, Split
 from evaluator.release.tasks import task_title
 from evaluator.scoring.aggregates import Aggregate
 from evaluator.scoring.boards import AGGREGATE_BOARDS
+from evaluator.scoring.index import Group
 
 OVERALL = "overall"
 AGGREGATE_TITLES = {
@@ -27,9 +28,11 @@ def board_title(board: str, info: ReleaseInfo) -> str:
     return AGGREGATE_TITLES[board] if board in AGGREGATE_BOARDS else task_title(board, info.datasets)
 
 
-def metric_words(metric: Aggregate | None) -> str:
-    """What a score is; None is the accuracy of a single task."""
-    return "accuracy" if metric is None else METRICS[metric]
+def metric_words(metric: Aggregate | None, group: Group) -> str:
+    """What a score is. `metric` None: the board is that of a single task, of `group`."""
+    if metric is not None:
+        return METRICS[metric]
+    return "GRIT localisation" if group is Group.LOCALISATION else "accuracy"
 
 
 def default_split(info: ReleaseInfo) -> Split:

@@ -28,9 +28,14 @@ def with_html(row: Row, scores: Sequence[float | None], place: str) -> Row:
     The address names the model, which the row holds anyway, and no UUID: 500 of those do not compress.
     """
     cells = [(tint(score), percent(score)) for score in scores]
-    context = {"row": row, "marks": marks_of(row), "drawn": drawn(row), "cells": cells, "place": place}
-    lead, html = (get_template(f"boards/{name}.html").render(context).strip() for name in ("_row_lead", "_row"))
-    return replace(row, lead=lead, html=html)
+    context = {"row": row, "drawn": drawn(row), "cells": cells, "place": place}
+    return with_lead(replace(row, html=get_template("boards/_row.html").render(context).strip()))
+
+
+def with_lead(row: Row) -> Row:
+    """The row with its first cells (rank, model, marks) rendered, again where a mark was added."""
+    context = {"row": row, "marks": marks_of(row)}
+    return replace(row, lead=get_template("boards/_row_lead.html").render(context).strip())
 
 
 def draw(score: float | None, low: float | None, high: float | None) -> Drawn | None:

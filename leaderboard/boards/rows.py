@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-SCHEMA = 3  # of a snapshot's content; raise it when a field or a template of its cells changes
+SCHEMA = 4  # of a snapshot's content; raise it when a field or a template of its cells changes
 
 
 Cell = list[Any]  # [score, low, high, n_questions]; null scores where nothing was measured, null n where not stated
@@ -17,7 +17,7 @@ class Column:
 
     slug: str
     title: str
-    group: str  # "coarse" or "fine"
+    group: str  # evaluator.scoring.index.Group
     n_questions: int
     n_sources: int
     few: bool  # fewer sources than an interval can be trusted with
@@ -45,6 +45,9 @@ class Row:
     high: float | None
     n_questions: int | None  # None where the paper does not say
     beside: list[Any] | None = None  # coarse macro [score, low, high] where facets make fine macro the score
+    precision: str = ""  # other than the official one
+    agreement: float | None = None  # share of choices equal to those in the official precision, where compared
+    unparsed: float | None = None  # share of replies that name no single option
     reason: str = ""  # why it stands unranked
     lead: str = ""  # its first table cells (rank, model, marks), rendered once
     html: str = ""  # the others
@@ -97,5 +100,5 @@ def row_as_api(board: Board, row: Row) -> dict[str, Any]:
 CELL_FIELDS = ("score", "low", "high", "n_questions")
 API_FIELDS = (
     "rank", "rank_low", "rank_high", "group", "model", "submission", "kind", "verified", "protocol", "stale",
-    "score", "low", "high", "n_questions", "reason",
+    "score", "low", "high", "n_questions", "reason", "precision", "agreement", "unparsed",
 )  # fmt: skip

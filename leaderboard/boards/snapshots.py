@@ -17,6 +17,7 @@ from leaderboard.boards import compute
 from leaderboard.boards.entries import LiveEntry, live_entries
 from leaderboard.boards.names import AGGREGATE_TITLES
 from leaderboard.boards.rows import SCHEMA, Board
+from leaderboard.boards.runs import with_runs
 from leaderboard.boards.view import View
 from leaderboard.models import BoardSnapshot, Release
 
@@ -52,7 +53,7 @@ def refresh(release: Release, split: str) -> None:
     basis = _basis(release, entries)
     opened = compute.open_split(release, found, entries)
     for board in board_names(release, found):
-        _store(release, found, board, "", basis, compute.compute(opened, board, {}))
+        _store(release, found, board, "", basis, _compute(opened, board, {}))
 
 
 def board_names(release: Release, split: Split) -> list[str]:
@@ -69,10 +70,14 @@ def _build_one(release: Release, split: Split, board: str, facets: dict[str, tup
         basis = _basis(release, entries)
         if stored := _readable(release, split, board, query).filter(basis=basis).first():
             return _read(stored, None)
-        found = compute.compute(compute.open_split(release, split, entries, with_replicates=not facets), board, facets)
+        found = _compute(compute.open_split(release, split, entries, with_replicates=not facets), board, facets)
         _store(release, split, board, query, basis, found)
         _forget_oldest(release, split)
     return found
+
+
+def _compute(opened: compute.OpenSplit, board: str, facets: dict[str, tuple[str, ...]]) -> Board:
+    return with_runs(compute.compute(opened, board, facets), opened.entries)
 
 
 def _readable(release: Release, split: Split, board: str, query: str) -> QuerySet[BoardSnapshot]:

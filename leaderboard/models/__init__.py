@@ -5,9 +5,9 @@ from leaderboard.models.catalogue import Model
 from leaderboard.models.people import QuotaSlot, TokenName, User
 from leaderboard.models.queue import Event, LogLine, QueueSwitch, WorkerStatus
 from leaderboard.models.releases import KeyRevision, Release
-from leaderboard.models.submissions import Evaluation, Submission
+from leaderboard.models.submissions import Evaluation, EvaluationPart, Submission
 
 __all__ = [
-    "BoardRefresh", "BoardSnapshot", "Entry", "Evaluation", "Event", "KeyRevision", "LogLine", "Model", "QueueSwitch",
-    "QuotaSlot", "Release", "Report", "Submission", "TokenName", "User", "WorkerStatus",
+    "BoardRefresh", "BoardSnapshot", "Entry", "Evaluation", "EvaluationPart", "Event", "KeyRevision", "LogLine",
+    "Model", "QueueSwitch", "QuotaSlot", "Release", "Report", "Submission", "TokenName", "User", "WorkerStatus",
 ]  # fmt: skip

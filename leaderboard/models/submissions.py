@@ -105,3 +105,20 @@ class Evaluation(Leased):
 
     def __str__(self) -> str:
         return f"{self.submission_id} on {self.split}"
+
+
+class EvaluationPart(db.Model):
+    """What some items of an unfinished run gave (evaluator.answering.parts); deleted with the run's end."""
+
+    evaluation = db.ForeignKey(Evaluation, on_delete=db.CASCADE, related_name="parts")
+    fingerprint = db.CharField(max_length=64, help_text="weights, release, code, precision, device kind, batch sizes")
+    start = db.IntegerField()
+    stop = db.IntegerField(help_text="the first item that is not in it")
+    content = db.BinaryField()
+
+    class Meta:
+        ordering = ["start"]
+        constraints = [
+            db.UniqueConstraint(fields=["evaluation", "start"], name="one_part_per_place"),
+            db.CheckConstraint(condition=Q(start__gte=0, stop__gt=db.F("start")), name="part_has_items"),
+        ]

@@ -13,7 +13,7 @@ from evaluator.answers import Protocol
 from evaluator.release.info import info_from_json
 from leaderboard import permissions
 from leaderboard.boards import export, snapshots
-from leaderboard.boards.marks import LEGEND, Mark
+from leaderboard.boards.marks import legend_of
 from leaderboard.boards.names import AGGREGATE_TITLES, FACET_TITLES, board_title
 from leaderboard.boards.render import SCALE, references
 from leaderboard.boards.rows import PAPER, Board, Row
@@ -46,10 +46,10 @@ def board(request: HttpRequest, release: str, board: str) -> HttpResponse:
         "heading": heading(table.title, view), "body": _body(table, rows, view, own),
         "heads": _heads(found, board, table, view), "scale": SCALE,
         "sorted_by": next((column.title for column in table.columns if column.slug == view.sort), ""),
-        "legend": _legend(table), "references": references(table),
+        "legend": legend_of(table.rows), "references": references(table),
         "csv_url": f"?{view.query()}&format=csv",
         "json_url": f"{reverse('api-board', args=[found.slug, board])}?{view.query()}",
-        **_filters(found, view), **_missing(table, view), **_tabs(found, board, view, info),
+        **_filters(found, view, table), **_missing(table, view), **_tabs(found, board, view, info),
     }  # fmt: skip
     return render(request, "boards/board.html", context)
 
@@ -59,12 +59,6 @@ def heading(title: str, view: View) -> str:
     values = [value for values in view.facets.values() for value in values]
     words = [", ".join(values)] if values else []
     return " · ".join([*(word[:1].upper() + word[1:] for word in words), title])
-
-
-def _legend(table: Board) -> list[Mark]:
-    """Every mark that a row may carry here; published rows stand on few boards."""
-    has_published = any(row.kind == PAPER for row in table.rows)
-    return [mark for mark in LEGEND if mark.code != PAPER or has_published]
 
 
 def _csv(release: Release, board: str, view: View, table: Board, rows: list[Row]) -> HttpResponse:
@@ -126,7 +120,7 @@ def _heads(release: Release, board: str, table: Board, view: View) -> list[dict[
     return heads
 
 
-def _filters(release: Release, view: View) -> dict[str, Any]:
+def _filters(release: Release, view: View, table: Board) -> dict[str, Any]:
     facets: dict[str, list[dict[str, Any]]] = {"main": [], "more": []}
     for name, title_ in FACET_TITLES.items():
         values = release.summary[view.split]["facets"].get(name, {})
@@ -137,8 +131,10 @@ def _filters(release: Release, view: View) -> dict[str, Any]:
         place = "main" if name in MAIN_FACETS or chosen else "more"
         facets[place].append({"name": name, "title": title_, "options": options, "chosen": chosen})
     n_set = len(view.facets) + sum(map(bool, (view.kind, view.protocol, view.verified)))
+    occurring = {row.kind for row in table.rows}
     return {
-        "facets": facets, "filters_set": n_set, "kinds": KINDS, "protocols": list(Protocol),
+        "facets": facets, "filters_set": n_set,
+        "kinds": [kind for kind in KINDS if kind in occurring or kind == view.kind], "protocols": list(Protocol),
         "columns_query": view.query(all_columns=not view.all_columns),
     }  # fmt: skip
 

@@ -10,12 +10,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from evaluator.encoders.architecture import Architecture
-from evaluator.encoders.registry import get_architecture
-from evaluator.errors import InputError
 from evaluator.release.info import info_from_json
 from evaluator.release.schema import Split
-from leaderboard import catalogue, permissions
+from leaderboard import architectures, catalogue, permissions
 from leaderboard.boards import snapshots
 from leaderboard.boards.marks import marks_of
 from leaderboard.boards.names import OVERALL, default_split
@@ -24,6 +21,10 @@ from leaderboard.boards.rows import Board, Row
 from leaderboard.forms import ModelForm
 from leaderboard.models import Entry, Model, Release
 from leaderboard.numbers import position
+from leaderboard.pages import runs
+from leaderboard.runs import read_run
+
+SPLITS = [Split.TEST, Split.SEALED, Split.DEV]  # hidden ones first: they are what counts
 
 
 @require_safe
@@ -47,13 +48,16 @@ def models(request: HttpRequest) -> HttpResponse:
 def model(request: HttpRequest, slug: str) -> HttpResponse:
     """One model: what it is, its headline, its tasks against all other models, its submissions."""
     found = permissions.get_model(request.user, slug)
-    standings = [_standing(found, *place) for place in _places(request, found)]
+    live = _live_entries(request, found)
+    standings = [_standing(found, *place) for place in _places(live)]
     submissions = permissions.visible_to(request.user, found.submissions.select_related("release"))
     unpublished = found.submissions.exclude(Q(entries__isnull=False)).count()
+    architecture = architectures.registered_or_none(found.architecture)
     context = {
         "model": found, "standings": [standing for standing in standings if standing], "submissions": submissions,
         "n_unpublished": unpublished, "may_edit": permissions.may_edit(request.user, found),
-        "architecture": _architecture(found),
+        "architecture": architecture, "twin": architectures.twin_of(architecture) if architecture else None,
+        **_measured(live),
     }  # fmt: skip
     return render(request, "models/model.html", context)
 
@@ -84,13 +88,26 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "models/edit.html", {"model": found, "form": form}, status=200 if not form.errors else 400)
 
 
-def _places(request: HttpRequest, found: Model) -> list[tuple[Release, Split]]:
-    """The releases and splits on which the model stands, hidden splits first."""
+def _live_entries(request: HttpRequest, found: Model) -> list[Entry]:
+    """What stands of the model on the boards of releases that the reader may know of, with how it was run."""
     visible = permissions.visible_to(request.user, Release.objects.all())
-    live = Entry.objects.filter(model=found, superseded_at=None, release__in=visible).select_related("release")
-    order = [Split.TEST, Split.SEALED, Split.DEV]
+    live = Entry.objects.filter(model=found, superseded_at=None, release__in=visible)
+    related = live.select_related("release", "report__evaluation").defer("report__document")
+    return list(related.order_by("-published_at"))
+
+
+def _places(live: list[Entry]) -> list[tuple[Release, Split]]:
+    """The releases and splits on which the model stands, hidden splits first."""
     places = {(entry.release, Split(entry.split)) for entry in live}
-    return sorted(places, key=lambda place: (-place[0].pk, order.index(place[1])))
+    return sorted(places, key=lambda place: (-place[0].pk, SPLITS.index(place[1])))
+
+
+def _measured(live: list[Entry]) -> dict[str, Any]:
+    """What it took to run the model, on the hidden split of the latest entry that our workers computed."""
+    for entry in sorted(live, key=lambda entry: (-entry.release_id, SPLITS.index(Split(entry.split)))):
+        if run := read_run(entry.report.evaluation.run):
+            return {"cost": runs.cost(run), "cost_of": entry}
+    return {"cost": [], "cost_of": None}
 
 
 def _standing(found: Model, release: Release, split: Split) -> dict[str, Any] | None:
@@ -122,10 +139,3 @@ def _tasks(board: Board, row: Row) -> list[dict[str, Any]]:
             "n_others": len(others), "median": median(others) if others else None,
         })  # fmt: skip
     return tasks
-
-
-def _architecture(found: Model) -> Architecture | None:
-    try:
-        return get_architecture(found.architecture) if found.architecture else None
-    except InputError:  # no longer registered; its name is still shown
-        return None

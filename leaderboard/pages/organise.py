@@ -1,6 +1,7 @@
 """The organisers' pages. In: staff; out: queue, workers, audit trail; each act on a page that says what it does."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -43,15 +44,33 @@ def organise(request: HttpRequest) -> HttpResponse:
     oldest = Evaluation.objects.filter(state=EvaluationState.QUEUED).order_by("created_at").first()
     paused = set(QueueSwitch.objects.filter(paused=True).values_list("queue", flat=True))
     silent = F("heartbeat_at") + timedelta(seconds=settings.HEARTBEAT_S * QUIET_HEARTBEATS)
-    workers = WorkerStatus.objects.select_related("evaluation__submission__model")
+    workers = WorkerStatus.objects.select_related("evaluation__submission__model").annotate(silent_at=silent, now=Now())
+    shown_workers = [_worker(worker) for worker in workers]
     context = {
         "rows": rows[:SHOWN_ROWS], "state": state, "states": ["open", *EvaluationState.values],
         "checking": checking.select_related("model", "owner", "release").order_by("created_at")[:SHOWN_ROWS],
         "oldest": oldest, "queues": [(queue.value, queue.value in paused) for queue in Queue],
-        "workers": workers.annotate(silent_at=silent, now=Now()),
+        "workers": shown_workers, "n_sick": sum(worker["state"] == "sick" for worker in shown_workers),
         "events": Event.objects.select_related("submission__model", "evaluation").order_by("-id")[:SHOWN_EVENTS],
     }  # fmt: skip
     return render(request, "organise/organise.html", context)
+
+
+WORKER_TONES = {"sick": "bad", "silent": "bad", "working": "busy", "idle": "good"}
+
+
+def _worker(worker: Any) -> dict[str, Any]:
+    """A worker with its state in one word, and its facts apart from speed and memory, which have columns."""
+    info = dict(worker.info)
+    sick = info.pop("sick", "")
+    progress = worker.evaluation.progress if worker.evaluation else {}
+    state = "silent" if worker.silent_at < worker.now else "working" if worker.evaluation else "idle"
+    state = "sick" if sick and state != "silent" else state
+    return {
+        "worker": worker, "state": state, "tone": WORKER_TONES[state], "sick": sick,
+        "images_per_s": info.pop("images_per_s", None) or progress.get("images_per_s"),
+        "memory": info.pop("peak_memory_bytes", None), "facts": info,
+    }  # fmt: skip
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 
 from evaluator.release.info import info_from_json
 from evaluator.release.schema import ReleaseInfo, Split
+from evaluator.scoring.index import Group
 from leaderboard import packs, permissions
 from leaderboard.boards.names import AGGREGATE_TITLES, FACET_TITLES, OVERALL, default_split
 from leaderboard.models import Release
@@ -18,6 +19,12 @@ SPLIT_WORDS = {
     Split.DEV: "Images, questions and key are public. Score yourself any number of times; everything is shown.",
     Split.TEST: "Images and questions are public, the key is hidden. Checkpoints and prediction files are scored.",
     Split.SEALED: "All hidden. Only checkpoints are scored on it, by our workers.",
+}
+BESIDE_WORDS = {
+    Group.COGNITION: "Questions that experts wrote, each about one image. Every model answers them in question form, "
+    "also one that is ranked on captions; they are no part of any mean over tasks.",
+    Group.LOCALISATION: "Boxes around every instance of the classes of a dataset. The score is GRIT localisation, the "
+    "mean over images and classes of the matched overlap; it is no part of any mean over tasks.",
 }
 BOARD_FACETS = ("modality", "domain")
 
@@ -28,9 +35,11 @@ def release(request: HttpRequest, release: str) -> HttpResponse:
     found = permissions.get_release(request.user, release)
     info = info_from_json(found.info)
     split = default_split(info)
+    tasks = found.summary[split]["tasks"]
     context = {
         "release": found, "info": info, "split": split, "aggregates": AGGREGATE_TITLES.items(),
-        "tasks": found.summary[split]["tasks"], "facet_boards": _facet_boards(found, split),
+        "tasks": [task for task in tasks if Group(task["group"]).is_core], "beside": _beside(tasks),
+        "facet_boards": _facet_boards(found, split),
         "splits": [_split_row(found, info, name) for name in info.splits],
         "datasets": sorted(info.datasets.items(), key=lambda item: item[1].title),
     }  # fmt: skip
@@ -45,6 +54,15 @@ def pack(request: HttpRequest, release: str, split: str) -> FileResponse:
     if path is None:
         raise Http404("there is no such pack")
     return FileResponse(path.open("rb"), as_attachment=True, filename=f"{found.slug}-{split}.zip")
+
+
+def _beside(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The groups of tasks that have boards of their own alone, those that the release has."""
+    found = [
+        {"title": str(group).capitalize(), "says": says, "tasks": [task for task in tasks if task["group"] == group]}
+        for group, says in BESIDE_WORDS.items()
+    ]
+    return [group for group in found if group["tasks"]]
 
 
 def _split_row(found: Release, info: ReleaseInfo, split: Split) -> dict[str, Any]:

@@ -12,18 +12,19 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from evaluator.encoders.registry import list_architectures
 from evaluator.errors import InputError
 from leaderboard import detail, permissions, publication, quota, submissions
-from leaderboard.forms import SUBMIT_FORMS, SubmitForm
+from leaderboard.architectures import registered_or_none
+from leaderboard.forms import SUBMIT_FORMS, CheckpointForm, SubmitForm
 from leaderboard.models import LogLine, Model, Submission, User
 from leaderboard.models.submissions import SubmissionKind
-from leaderboard.pages import reports, states
+from leaderboard.pages import architectures, reports, states
 from leaderboard.permissions import Action
 from leaderboard.quota import QuotaExceeded
 
 LOG_TAIL = 40
 PREFILLED = ("release", "model", "split", "architecture", "base")
+SHOW = "show"  # the button that only asks what the chosen architecture is; sent without the files
 
 
 @login_required
@@ -34,8 +35,8 @@ def submit(request: HttpRequest) -> HttpResponse:
     asked = request.POST if request.method == "POST" else request.GET
     kind = asked.get("kind", "")
     kind = kind if kind in SUBMIT_FORMS else SubmissionKind.CHECKPOINT.value
-    if request.method != "POST":
-        initial = {name: asked[name] for name in PREFILLED if name in asked}
+    if request.method != "POST" or SHOW in request.POST:
+        initial = {name: asked[name] for name in (*PREFILLED, "publish") if name in asked}
         return _submit_page(request, person, kind, SUBMIT_FORMS[kind](person, initial=initial))
     form = SUBMIT_FORMS[kind](person, request.POST, request.FILES)
     if not form.is_valid():
@@ -55,11 +56,12 @@ def submit(request: HttpRequest) -> HttpResponse:
 
 
 def _submit_page(request: HttpRequest, person: User, kind: str, form: SubmitForm, *, status: int = 200) -> HttpResponse:
+    architecture = form.chosen_architecture() if isinstance(form, CheckpointForm) else None
     context = {
         "form": form, "kind": kind, "kinds": list(SUBMIT_FORMS), "left": quota.left_today(person),
         "per_day": settings.SUBMISSIONS_PER_DAY, "limit": settings.MAX_UPLOAD_BYTES,
         "own_models": Model.objects.filter(owner=person),
-        "architectures": list_architectures() if kind == SubmissionKind.CHECKPOINT else [],
+        **architectures.chosen_context(architecture),
     }  # fmt: skip
     return render(request, "submissions/submit.html", context, status=status)
 
@@ -88,6 +90,7 @@ def _context(request: HttpRequest, pk: UUID) -> dict[str, Any]:
         "submission": found, "detail": read, "steps": states.steps(read), "tone": states.tone(read.state),
         "reports": [reports.shown(each, found.release) for each in read.evaluations if each.report],
         "log": list(log)[::-1], "n_problems": sum(found.problem_counts.values()),
+        **architectures.chosen_context(registered_or_none(found.architecture)),
         "again": {name: value for name in PREFILLED if (value := _prefill(found, name))},
     }  # fmt: skip
 

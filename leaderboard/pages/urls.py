@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from leaderboard.pages import account, boards, home, models, organise, releases, submissions
+from leaderboard.pages import account, architectures, boards, home, models, organise, releases, submissions
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -11,6 +11,8 @@ urlpatterns = [
     path("releases/<slug:release>/", releases.release, name="release"),
     path("releases/<slug:release>/packs/<str:split>.zip", releases.pack, name="pack"),
     path("releases/<slug:release>/<slug:board>/", boards.board, name="board"),
+    path("architectures/", architectures.architectures, name="architectures"),
+    path("architectures/chosen/", architectures.chosen, name="architecture-chosen"),
     path("models/", models.models, name="models"),
     path("models/<slug:slug>/", models.model, name="model"),
     path("models/<slug:slug>/<slug:release>/<slug:split>/", models.report, name="model-report"),

@@ -59,6 +59,11 @@ def serve(queue: Queue, name: str) -> None:
     RingWorker([bell], name=name, connection=bell.connection, serializer=bell.serializer).work(with_scheduler=False)
 
 
+def end_after_this() -> None:
+    """Let this worker process end as if it had been told to, once it is done with the ring it answers."""
+    signal.raise_signal(signal.SIGTERM)
+
+
 class RingWorker(SimpleWorker):
     """Runs jobs in its own process, never a fork: the database connection stays whole and a killed worker leaves
     no work-horse behind that would go on writing."""

@@ -14,7 +14,7 @@ from leaderboard import outcomes, states
 from leaderboard.queue import Queue, claims, dispatch
 from leaderboard.queue.claims import Claim, Heartbeat
 from leaderboard.states import TransitionRefused
-from leaderboard.workers import boards, run, score, validate
+from leaderboard.workers import boards, fitness, run, score, validate
 from leaderboard.workers.presence import Presence, worker_name
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,8 @@ def work(claim: Claim, handler: Handler) -> None:
                 _record_fence(claim, str(error))
             else:
                 _unless_fenced(claim, _end, claim, error)
+            if fitness.is_sick(error):
+                dispatch.end_after_this()
 
 
 def _rebuild_boards() -> int:

@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import threading
+from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
@@ -31,7 +32,13 @@ class Presence:
         self.queue = queue
         self.name = worker_name(queue)
         self._done = threading.Event()
+        self._facts: dict[str, Any] = {}
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
+
+    def say(self, **facts: Any) -> None:
+        """Show these facts beside the worker from its next heartbeat on; None takes one back."""
+        told = {**self._facts, **facts}
+        self._facts = {name: value for name, value in told.items() if value is not None}
 
     def __enter__(self) -> "Presence":
         Presence.current = self
@@ -60,10 +67,11 @@ class Presence:
 
     def _report(self) -> None:
         held = Evaluation.objects.filter(worker=self.name).first()
-        facts = {"heartbeat_at": Now(), "evaluation": held}
+        info = {"sandbox": sandbox_level().name.lower(), **self._facts} if self.queue is Queue.EVALUATE else {}
+        facts = {"heartbeat_at": Now(), "evaluation": held, "info": info}
         if not WorkerStatus.objects.filter(name=self.name).update(**facts):
             WorkerStatus.objects.create(
                 name=self.name, host=socket.gethostname()[:120], pid=os.getpid(), queue=self.queue,
                 device=settings.EVALUATION_DEVICE if self.queue is Queue.EVALUATE else "cpu",
-                info={"sandbox": sandbox_level().name.lower()} if self.queue is Queue.EVALUATE else {}, **facts,
+                **facts,
             )  # fmt: skip

@@ -6,23 +6,27 @@ Knows no key: it sees weights, images and questions, and hands them to a sandbox
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from evaluator.answering.embeddings import write_embeddings
+from evaluator.answering.parts import Resume
 from evaluator.answers import write_answers
 from evaluator.encoders.choices import Device
 from evaluator.errors import EvaluationFailed
+from evaluator.pixels.cache import PixelCache
 from evaluator.release.schema import Split
-from evaluator.release.view import write_view
 from evaluator.sandbox import AnswerJob, ChildAnswers, SandboxLevel, answer_in_child, sandbox_level
-from leaderboard import states, storage
+from evaluator.sandbox.fingerprint import fingerprint
+from leaderboard import parts, states, storage
 from leaderboard.models import Evaluation, LogLine
 from leaderboard.queue import Queue, dispatch
 from leaderboard.queue.claims import Claim
 from leaderboard.states import EvaluationState
+from leaderboard.workers.presence import Presence
 
 log = logging.getLogger(__name__)
 PROGRESS_S = 1.0  # between two writes of the same stage's progress
@@ -33,15 +37,16 @@ def run(claim: Claim, should_stop: Callable[[], bool]) -> None:
     evaluation = Evaluation.objects.select_related("submission__release").get(pk=claim.pk)
     submission, split = evaluation.submission, Split(evaluation.split)
     _refuse_weak_sandbox(split)
-    with storage.local_files(submission) as weights, storage.work_folder("view") as folder:
-        view = folder / "release"
-        write_view(storage.release_folder(submission.release), [split], view)
+    with storage.local_files(submission) as weights:
         job = AnswerJob(
-            release=view, split=split, weights=weights, weights_sha256=submission.file_sha256,
-            architecture=submission.architecture, device=Device(settings.EVALUATION_DEVICE),
-            timeout_s=settings.EVALUATION_TIMEOUT_S,
+            release=storage.release_folder(submission.release), split=split, weights=weights,
+            weights_sha256=submission.file_sha256, architecture=submission.architecture,
+            device=Device(settings.EVALUATION_DEVICE), timeout_s=settings.EVALUATION_TIMEOUT_S,
+            cache=PixelCache(folder=settings.PIXEL_CACHE_ROOT, max_bytes=settings.PIXEL_CACHE_BYTES),
         )  # fmt: skip
-        answered = answer_in_child(job, Progress(claim), should_stop)
+        same = fingerprint(job)
+        resume = Resume(done=parts.kept_parts(evaluation, same), on_part=partial(parts.keep_part, claim, same))
+        answered = answer_in_child(job, Progress(claim), should_stop, resume)
     _store(evaluation, claim, answered)
 
 
@@ -92,12 +97,17 @@ def _store(evaluation: Evaluation, claim: Claim, answered: ChildAnswers) -> None
     with storage.work_folder("answers") as folder:
         write_answers(answered.answers, folder / "answers.parquet")
         answers = storage.put_file(folder / "answers.parquet")
-        write_embeddings(answered.embeddings, folder / "embeddings.npz")
-        embeddings = storage.put_file(folder / "embeddings.npz")
+        embeddings_sha256 = ""
+        if answered.embeddings is not None:
+            write_embeddings(answered.embeddings, folder / "embeddings.npz")
+            embeddings_sha256 = storage.put_file(folder / "embeddings.npz").sha256
     with transaction.atomic():
         states.advance_evaluation(
             evaluation, EvaluationState.ANSWERED, held_token=claim.token, attempts=0, run=answered.run,
-            protocol=answered.run["protocol"], answers_sha256=answers.sha256, embeddings_sha256=embeddings.sha256,
+            protocol=answered.run["protocol"], answers_sha256=answers.sha256, embeddings_sha256=embeddings_sha256,
             progress={},
         )  # fmt: skip
+        parts.drop_parts(evaluation)
         dispatch.ring(Queue.SCORE)
+    if Presence.current:
+        Presence.current.say(images_per_s=answered.run["images_per_s"], memory=answered.run["peak_memory_bytes"])

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 import pyarrow as pa
 
-from evaluator.answers import ANSWERS, Protocol, write_answers
+from evaluator.answers import ANSWERS, FOUND, Protocol, write_answers
 from evaluator.release.key import read_key
 from evaluator.release.read import item_ids, read_questions
-from evaluator.release.schema import Split
+from evaluator.release.schema import LOCALISATION, Split
 from evaluator.release.tasks import task_slug
 from leaderboard import storage
 from leaderboard.models import Model, Release, Submission
@@ -22,6 +22,7 @@ def make_answered(
 ) -> Submission:  # fmt: skip
     """A submission of `model` whose stored answers are right with probability `skill`, or `skills[task]`.
 
+    Of boxes, that share is found.
     `leave_out`: a task that it does not answer. Score it with `leaderboard.workers.drain.drain("score")`.
     """
     fields.setdefault("architecture", "ViT-B-32")
@@ -53,14 +54,19 @@ def _answers(
         for item, row in zip(item_ids(key).to_pylist(), key["answers"].to_pylist(), strict=True)
         for answer in row
     }
+    boxes = dict(zip(item_ids(key).to_pylist(), key["boxes"].to_pylist(), strict=True))
     rng = np.random.default_rng(seed)
     rows = []
     for item, row in zip(item_ids(questions).to_pylist(), questions.to_pylist(), strict=True):
         task = task_slug(row["question"], row["dataset"])
+        named = {name: row[name] for name in ("dataset", "image_id", "question", "variant")}
+        if row["question"] == LOCALISATION:
+            found = [{**box, "score": None} for box in boxes[item] if rng.random() < skills.get(task, skill)]
+            rows += [] if task == leave_out else [{**named, "chosen": FOUND, "boxes": found}]
+            continue
         answer, n = right[item, row["question"], row["variant"]], len(row["options"])
         knows = rng.random() < skills.get(task, skill)
         chosen = answer if knows or n < 2 else int((answer + rng.integers(1, n)) % n)
         if task != leave_out:
-            rows.append({**{name: row[name] for name in ("dataset", "image_id", "question", "variant")},
-                         "chosen": chosen, "scores": None, "text": None, "truncated": None, "boxes": None})  # fmt: skip
+            rows.append({**named, "chosen": chosen})
     return pa.Table.from_pylist(rows, schema=ANSWERS)

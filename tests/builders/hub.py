@@ -32,6 +32,7 @@ _CAPTION = pa.struct([
     ("question", pa.string()), ("options", pa.list_(pa.string())), ("answer", pa.string()), ("answer_idx", pa.int64()),
 ])  # fmt: skip
 _KINDS = (*COARSE_KINDS, CLASSIFICATION)
+COGNITION_KINDS = ("cognition_0", "cognition_1")
 HUB_ROW = pa.schema([
     ("image_id", pa.string()), ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
     ("label", pa.int64()), ("label_name", pa.string()), ("dataset", pa.string()), ("domain", pa.string()),
@@ -40,14 +41,14 @@ HUB_ROW = pa.schema([
     ("split", pa.string()), ("stain", pa.string()), ("subdomain", pa.string()), ("submodality", pa.string()),
     ("synthetic", pa.bool_()),
     ("captions", pa.struct([(f"{kind}_{variant}", _CAPTION) for kind in _KINDS for variant in (0, 1)])),
-    ("questions", pa.struct([(kind, _QUESTION) for kind in _KINDS])),
+    ("questions", pa.struct([(kind, _QUESTION) for kind in (*_KINDS, *COGNITION_KINDS)])),
     ("bbox", pa.list_(pa.struct([("className", pa.string()), *[(c, pa.float64()) for c in ("x1", "y1", "x2", "y2")]]))),
     ("polygon", pa.list_(pa.float64())),
 ])  # fmt: skip
 
 
 def hub_row(image_id: str, dataset: str | None = "cells_a", label: int = 0, **fields: Any) -> dict[str, Any]:
-    """One valid row; `fields` override columns. The pixels depend on dataset, id and label only."""
+    """One valid row without boxes; `fields` override columns. The pixels depend on dataset, id and label only."""
     facets = {kind: values[_pick(kind, dataset, len(values))] for kind, values in COARSE_VALUES.items()}
     facets |= {kind: fields[kind] for kind in COARSE_KINDS if kind in fields}
     questions = {kind: _question(kind, COARSE_VALUES[kind], facets[kind]) for kind in COARSE_KINDS}
@@ -63,9 +64,22 @@ def hub_row(image_id: str, dataset: str | None = "cells_a", label: int = 0, **fi
             for kind, question in questions.items() for variant in (0, 1)
         },
         "questions": questions,
-        "bbox": [{"className": LABELS[label], "x1": 1.0, "y1": 2.0, "x2": 6.0, "y2": 7.0}], "polygon": [],
+        "bbox": [], "polygon": [],
     }  # fmt: skip
     return row | fields
+
+
+def cognition_question(answer: int, options: Sequence[str] = ("one", "two", "three")) -> dict[str, Any]:
+    """What stands under `cognition_<i>` of a row's questions."""
+    return {
+        "id": None, "name": None, "question": "How many cells divide?", "options": list(options),
+        "answer": options[answer], "answer_idx": answer,
+    }  # fmt: skip
+
+
+def hub_box(name: str | None, x1: float = 1.0, y1: float = 2.0, x2: float = 6.0, y2: float = 7.0) -> dict[str, Any]:
+    """One entry of a row's bbox; images are 12 × 12."""
+    return {"className": name, "x1": x1, "y1": y1, "x2": x2, "y2": y2}
 
 
 def hub_rows(n_items: int, datasets: Sequence[str] = ("cells_a", "cells_b")) -> list[dict[str, Any]]:

@@ -15,11 +15,12 @@ from PIL import Image
 
 from demo.generate.__main__ import generate
 from demo.generate.catalogue import DATASETS
+from demo.generate.cognition import COGNITION_KINDS
 from demo.generate.hub import FOLDER
 from demo.generate.plan import FIRST_TRAINING_SEED, draw, plan_images, source_rules
 from demo.generate.questions import COARSE_KINDS, KINDS, NONE_OF_THE_ABOVE
 from evaluator.release.importer import import_hub
-from evaluator.release.read import read_items
+from evaluator.release.read import read_items, read_questions
 from evaluator.release.schema import Split
 
 N_IMAGES = 180
@@ -107,7 +108,7 @@ def test_the_benchmark_spans_modalities_classes_nulls_and_boxes(rows: list[dict]
         assert set(labels[dataset.name]) == set(dataset.classes)
         assert max(labels[dataset.name].values()) - min(labels[dataset.name].values()) <= 1
     assert {row["dataset"] for row in rows if row["stain"] is None} >= {"yeast_growth"}
-    assert {row["dataset"] for row in rows if row["bbox"]} >= {"nuclei_density", "blood_cells", "mitochondria_sbfsem"}
+    assert {row["dataset"] for row in rows if row["bbox"]} == {"nuclei_density", "mitochondria_sbfsem"}
     assert all(len({row[kind] for row in rows}) > 1 for kind in COARSE_KINDS)
 
 
@@ -129,10 +130,40 @@ def test_the_number_of_nuclei_is_the_label(rows: list[dict]) -> None:
     assert max(few) < min(some) and max(some) < min(many)
 
 
+def test_the_answers_of_the_experts_follow_from_what_was_drawn(rows: list[dict]) -> None:
+    asked = [(row, kind, row["questions"][kind]) for row in rows for kind in COGNITION_KINDS if row["questions"][kind]]
+    assert {(row["dataset"], kind) for row, kind, _ in asked} == {
+        ("nuclei_density", "cognition_0"), ("nuclei_density", "cognition_1"), ("mitochondria_sbfsem", "cognition_0"),
+    }  # fmt: skip
+    answers = defaultdict(set)
+    for row, kind, question in asked:
+        boxes, answer = row["bbox"], question["answer"]
+        answers[row["dataset"], kind].add(answer)
+        assert question["options"][question["answer_idx"]] == answer
+        if kind == "cognition_1":
+            areas = sorted((box["x2"] - box["x1"]) * (box["y2"] - box["y1"]) for box in boxes)
+            assert answer.startswith("more than twice") is (areas[-1] > 2 * areas[0])
+        elif row["dataset"] == "nuclei_density":
+            ranges = {"fewer than 8": range(8), "8 to 14": range(8, 15), "15 to 24": range(15, 25)}
+            assert len(boxes) in ranges.get(answer, range(25, 99))
+        else:
+            width = Image.open(io.BytesIO(row["image"]["bytes"])).width
+            sides = Counter((box["x1"] + box["x2"]) / 2 < width / 2 for box in boxes)
+            said = {"the left half": 1, "the right half": -1}.get(answer, 0)
+            assert np.sign(sides[True] - sides[False]) == said
+    assert len(answers["nuclei_density", "cognition_0"]) > 1
+    assert len({(row["dataset"], row["image_id"]) for row, _, _ in asked}) == 8  # every third of 12, twice
+
+
 def test_it_imports_with_its_sources_kept_together(hub: Path, tmp_path: Path) -> None:
     splits = {Split.DEV: 0.5, Split.TEST: 0.5}
     info = import_hub(hub, tmp_path / "release", splits=splits, sources=source_rules(), name="Demo", version="1")
     assert sum(split.items for split in info.splits.values()) == N_IMAGES
+    asked = read_questions(tmp_path / "release", Split.TEST)["question"].to_pylist()
+    assert asked.count("localisation") == sum(
+        item["dataset"] in ("nuclei_density", "mitochondria_sbfsem")
+        for item in read_items(tmp_path / "release", Split.TEST).to_pylist()
+    )
     assert info.splits[Split.TEST].sources < info.splits[Split.TEST].items
     dev = read_items(tmp_path / "release", Split.DEV).to_pylist()
     smears = Counter(item["image_id"].rpartition("_")[0] for item in dev if item["dataset"] == "blood_cells")

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -11,6 +12,7 @@ from evaluator.predictions.replies import parse_reply
 from evaluator.release.prompts import render_prompt
 from evaluator.release.schema import CLASSIFICATION, ITEMS, KEY, QUESTIONS, DatasetInfo, ReleaseInfo, Split, SplitInfo
 from evaluator.scoring import score
+from evaluator.scoring.grit import class_mark, image_mark
 from evaluator.scoring.paper_rule import is_right_by_paper_rule
 
 OPTIONS = ["light microscopy", "electron microscopy", "fluorescence microscopy", "none of the above"]
@@ -142,3 +144,36 @@ def test_raw_replies_are_also_read_by_the_rule_of_the_paper():
     ]  # fmt: skip
     assert report["counts"]["null"]["unparsed"] == 2 and "paper_rule" not in report_of(HAND)
     json.dumps(report, allow_nan=False)
+
+
+# GRIT localisation of one class on one image: predicted boxes, true boxes, Σ matched IoU / (predicted + missed).
+LEFT, RIGHT, TALL = (0, 0, 2, 2), (2, 0, 4, 2), (0, 0, 2, 4)
+GRIT = {
+    "neither": ([], [], 1.0),
+    "nothing found": ([], [LEFT], 0.0),
+    "nothing there": ([LEFT], [], 0.0),
+    "exact": ([LEFT, RIGHT], [RIGHT, LEFT], 1.0),
+    "half the box": ([TALL], [LEFT], 1 / 2),  # 4 shared of 8
+    "side by side": ([RIGHT], [LEFT], 0.0),
+    "a third": ([(1, 0, 3, 2)], [LEFT], 1 / 3),  # 2 shared of 6
+    "one of two missed": ([LEFT], [LEFT, RIGHT], 1 / 2),
+    "one too many": ([LEFT, RIGHT], [LEFT], 1 / 2),
+    "the same box twice": ([LEFT, LEFT], [LEFT], 1 / 2),
+    # TALL overlaps LEFT by 1/2; greedy matching would give it LEFT and leave LEFT nothing, the best keeps both.
+    "the best matching": ([LEFT, TALL], [LEFT, (0, 2, 2, 4)], (1 + 1 / 2) / 2),
+    "two halves, one missed": ([TALL, (2, 0, 4, 4)], [LEFT, RIGHT, (8, 8, 9, 9)], (1 / 2 + 1 / 2) / 3),
+}
+
+
+def as_boxes(corners) -> np.ndarray:
+    return np.array(corners, dtype=np.float64).reshape(-1, 4)
+
+
+@pytest.mark.parametrize(("predicted", "true", "expected"), GRIT.values(), ids=GRIT)
+def test_grit_by_hand(predicted, true, expected):
+    assert class_mark(as_boxes(predicted), as_boxes(true)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_grit_of_an_image_is_the_mean_over_the_classes_asked():
+    predicted, true = {"cell": as_boxes([TALL])}, {"cell": as_boxes([LEFT]), "nucleus": as_boxes([LEFT])}
+    assert image_mark(predicted, true, ["cell", "debris", "nucleus"]) == pytest.approx((1 / 2 + 1 + 0) / 3)

@@ -15,10 +15,10 @@ from evaluator.errors import InputError
 from evaluator.predictions.check import check_file
 from evaluator.release.importer import import_hub
 from evaluator.release.key import read_key
-from evaluator.release.read import read_questions
+from evaluator.release.read import read_items, read_questions
 from evaluator.release.schema import Split
-from evaluator.release.view import write_view
-from leaderboard import storage, submissions
+from evaluator.sandbox.handover import as_stream
+from leaderboard import submissions
 from leaderboard.intake import NewSubmission
 from leaderboard.models import Evaluation, Release, Submission
 from leaderboard.models.submissions import SubmissionKind
@@ -45,13 +45,15 @@ def sentinel() -> str:
 @pytest.fixture
 def roots(tmp_path, settings, services):
     """Folders of this test's own, so that all of them can be searched."""
-    for name in ("RELEASE_ROOT", "KEY_ROOT", "MEDIA_ROOT", "UPLOAD_ROOT", "WORK_ROOT"):
+    for name in ("RELEASE_ROOT", "KEY_ROOT", "MEDIA_ROOT", "UPLOAD_ROOT", "WORK_ROOT", "PIXEL_CACHE_ROOT"):
         setattr(settings, name, tmp_path / name.lower())
     settings.FILE_UPLOAD_TEMP_DIR = settings.UPLOAD_ROOT
     settings.UPLOAD_ROOT.mkdir()
     blobs = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": settings.MEDIA_ROOT}}
     settings.STORAGES = settings.STORAGES | {"default": blobs}
-    return [settings.RELEASE_ROOT, settings.MEDIA_ROOT, settings.UPLOAD_ROOT, settings.WORK_ROOT]
+    return [
+        settings.RELEASE_ROOT, settings.MEDIA_ROOT, settings.UPLOAD_ROOT, settings.WORK_ROOT, settings.PIXEL_CACHE_ROOT
+    ]  # fmt: skip
 
 
 def import_with_sentinels(tmp_path, sentinel) -> Release:
@@ -82,8 +84,7 @@ def test_no_hidden_field_leaves_the_key(tmp_path, sentinel, roots, settings, cap
     for queue in Queue:
         drain(queue)
     assert set(Evaluation.objects.values_list("state", flat=True)) == {EvaluationState.SCORED}
-    for split in SPLITS:
-        write_view(storage.release_folder(release), [Split(split)], settings.WORK_ROOT / f"view-{split}")
+    assert list(settings.PIXEL_CACHE_ROOT.glob("*.pixels")), "decoded images are among what is searched"
 
     found = [surface for folder in roots for surface in surfaces.files(folder)] + list(surfaces.tables())
     starts = ["/", "/api/v1/schema/", "/api/v1/releases/", "/api/v1/models/", "/releases/hidden/", "/models/"]
@@ -132,14 +133,15 @@ def test_other_right_answers_change_no_byte_outside_the_key(tmp_path):
                    id_secret=bytes(32))  # fmt: skip
         keys.append({split: read_key(folder / "keys", Split(split)) for split in SPLITS})
         shutil.rmtree(folder / "keys")
-        for split in SPLITS:
-            write_view(folder, [Split(split)], folder / "views" / split)
-        public.append(
-            {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-        )
+        handed = {
+            f"{split}/{name}": as_stream(read(folder, Split(split)))
+            for split in SPLITS for name, read in (("items", read_items), ("questions", read_questions))
+        }  # fmt: skip
+        files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        public.append(files | handed)
         errors.append(problems_of_a_wrong_file(folder, tmp_path))
     assert public[0] == public[1]
-    assert {"packs/dev.zip", "packs/test.zip", "views/sealed/questions.parquet"} <= set(public[0])
+    assert {"packs/dev.zip", "packs/test.zip", "sealed/questions"} <= set(public[0])
     assert errors[0] == errors[1]
     assert keys[0]["dev"].equals(keys[1]["dev"])
     assert not keys[0]["test"].equals(keys[1]["test"])

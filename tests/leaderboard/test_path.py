@@ -95,7 +95,7 @@ def test_checkpoint_goes_from_file_to_published_number(release, owner, settings,
     assert answers.num_rows == 96  # 8 images, 6 kinds, 2 captions
     assert storage.exists(evaluation.embeddings_sha256)
     assert evaluation.run["sandbox"] == "bubblewrap"
-    assert "embed images (step 3 of 4): 8 of 8" in "\n".join(LogLine.objects.values_list("text", flat=True))
+    assert "embed images (step 4 of 5): 8 of 8" in "\n".join(LogLine.objects.values_list("text", flat=True))
     drain(Queue.SCORE)
     report = Report.objects.get(evaluation=evaluation)
     for variant in (0, 1):

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evaluator.errors import ProblemLog
+from evaluator.release.boxes import COORDINATES, is_proper
 from evaluator.release.schema import COARSE_KINDS
-from evaluator.release.tasks import describe_dataset, is_question_kind, scale_facet
+from evaluator.release.tasks import describe_dataset, is_cognition_kind, is_question_kind, scale_facet
 
 # Held et al. 2010 stands on the Hub without a dataset name; the stain tells its two sets apart.
 DATASET_BY_STAIN = {"h2b-mcherry": "held_et_al_2010_h2b", "galt-egfp": "held_et_al_2010_galt"}
@@ -20,7 +21,6 @@ DASHES = re.compile("[\u2010-\u2015\u2212]")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 CAPTION_KEY = re.compile(r"(.+)_([01])")
 MAX_OPTIONS = 26  # the alphabet letters them
-COORDINATES = ("x1", "y1", "x2", "y2")
 
 Question = tuple[str, int | None, str | None, list[str], int]  # kind, variant, text, options, answer_idx
 
@@ -78,9 +78,9 @@ class RowReader:
 
         before = sum(self.problems.counts.values())
         questions = self._read_questions(raw, complain)
-        if not questions:
-            self.changes["{n} images have no question; they are kept and never asked about."] += 1
         boxes = self._read_boxes(raw.get("bbox"), complain)
+        if not questions and not boxes:
+            self.changes["{n} images have no question; they are kept and never asked about."] += 1
         if sum(self.problems.counts.values()) > before:
             return None
         return HubRow(
@@ -145,6 +145,9 @@ class RowReader:
             if not is_question_kind(kind):
                 self.changes[f"{{n}} questions of the unknown kind {kind!r} are left out."] += 1
                 continue
+            if variant is not None and is_cognition_kind(kind):
+                self.changes["{n} captions of cognition are left out; it is asked in question form."] += 1
+                continue
             try:
                 found.append(self._read_question(kind, variant, stated))
             except _Unusable as error:
@@ -184,6 +187,9 @@ class RowReader:
                 return []
             name = _text(box.get("className")) or _text(box.get("class"))
             boxes.append({"class": name, **{c: float(box[c]) for c in COORDINATES}})
+            if not is_proper(boxes[-1]):
+                complain("bad_box", "bbox holds a box that is not x1 < x2 and y1 < y2 in pixels. Correct or drop it.")
+                return []
         return boxes
 
 

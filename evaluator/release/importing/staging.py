@@ -12,7 +12,7 @@ from typing import Any
 
 from evaluator.release.importing.images import StoredImage
 from evaluator.release.importing.rows import HubRow
-from evaluator.release.schema import Split
+from evaluator.release.schema import LOCALISATION, Split
 
 CACHE_KIB = 4_096
 TABLES = """
@@ -38,7 +38,7 @@ class StagedItem:
     path: str | None
     facts: dict[str, Any]
     boxes: list[dict[str, Any]]
-    questions: list[list[Any]]  # kind, variant, text, options, answer_idx
+    questions: list[list[Any]]  # kind, variant, text, options, answer_idx (None where boxes are asked for)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,18 @@ class Placed:
     file: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class BoxedImage:
+    """A row that has boxes, with the size of its image."""
+
+    row: int
+    dataset: str
+    image_id: str
+    width: int
+    height: int
+    boxes: list[dict[str, Any]]
+
+
 class Staging:
     """The waiting rows of one import; `close()` when done. The file is the caller's to delete."""
 
@@ -59,6 +71,7 @@ class Staging:
         self._db.executescript(
             f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{CACHE_KIB}; {TABLES} BEGIN;"
         )
+        self._box_classes: dict[str, list[str]] = {}
 
     def close(self) -> None:
         self._db.close()
@@ -107,6 +120,34 @@ class Staging:
             "INSERT INTO images VALUES (?, ?, ?, ?, ?)", (row, image.width, image.height, image.digest, path)
         )
 
+    def box_classes(self) -> dict[str, set[str | None]]:
+        """The classes of the boxes of each dataset that has any; None stands for boxes without a class."""
+        found: dict[str, set[str | None]] = {}
+        rows = self._db.execute("SELECT dataset, boxes FROM items JOIN contents USING (row) WHERE boxes != '[]'")
+        for dataset, boxes in rows:
+            found.setdefault(dataset, set()).update(box["class"] for box in json.loads(boxes))
+        return found
+
+    def ask_for_boxes(self, classes: dict[str, list[str]]) -> None:
+        """From now on every item of these datasets has a localisation question with these classes, the last one."""
+        self._box_classes = classes
+
+    def with_boxes(self) -> Iterator[BoxedImage]:
+        """The rows that have boxes, in input order, once their images were written."""
+        for (row,) in self._db.execute("SELECT row FROM contents WHERE boxes != '[]' ORDER BY row").fetchall():
+            dataset, image_id, width, height, boxes = self._db.execute(
+                "SELECT dataset, image_id, width, height, boxes FROM items JOIN images USING (row)"
+                " JOIN contents USING (row) WHERE row = ?",
+                (row,),
+            ).fetchone()
+            yield BoxedImage(
+                row=row, dataset=dataset, image_id=image_id, width=width, height=height, boxes=json.loads(boxes)
+            )
+
+    def replace_boxes(self, row: int, boxes: list[dict[str, Any]]) -> None:
+        """Keep other boxes of a row."""
+        self._db.execute("UPDATE contents SET boxes = ? WHERE row = ?", (json.dumps(boxes), row))
+
     def straddling(self) -> list[tuple[str, str]]:
         """Sources that the input's own split column puts in more than one split, with those splits."""
         return self._db.execute(
@@ -151,8 +192,10 @@ class Staging:
                 (row,),
             ).fetchone()
         )
+        classes = self._box_classes.get(dataset)
+        located = [[LOCALISATION, None, None, classes, None]] if classes else []
         return StagedItem(
             dataset=dataset, image_id=public_id, original_id=image_id, source=source, label_name=label, file=file,
             image=StoredImage(width=width, height=height, digest=digest), path=path, facts=json.loads(facts),
-            boxes=json.loads(boxes), questions=json.loads(questions),
+            boxes=json.loads(boxes), questions=json.loads(questions) + located,
         )  # fmt: skip

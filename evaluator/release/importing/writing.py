@@ -117,7 +117,7 @@ def _key_row(item: StagedItem) -> dict[str, Any]:
         **{name: item.facts[name] for name in ("institution", "pmid", "license", "microns_per_pixel")},
         "answers": [
             {"question": kind, "variant": variant, "answer_idx": answer_idx}
-            for kind, variant, _, _, answer_idx in item.questions
+            for kind, variant, _, _, answer_idx in item.questions if answer_idx is not None
         ],
     }  # fmt: skip
 

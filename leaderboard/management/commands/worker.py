@@ -3,9 +3,13 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from evaluator.encoders.choices import Device
+from evaluator.sandbox import spare
 from leaderboard.queue import Queue, dispatch, lifeline
+from leaderboard.workers import fitness
 from leaderboard.workers.presence import Presence
 
 
@@ -21,4 +25,8 @@ class Command(BaseCommand):
         if options["parent"]:
             lifeline.die_with(options["parent"])
         with Presence(Queue(options["queue"])) as presence:
+            if presence.queue is Queue.EVALUATE:
+                if not fitness.wait_until_fit(presence):
+                    return
+                spare.keep(Device(settings.EVALUATION_DEVICE))
             dispatch.serve(presence.queue, presence.name)

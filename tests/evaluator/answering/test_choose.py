@@ -1,8 +1,11 @@
 """Choosing options: worked by hand, against a slow definition, and the attacks."""
 
+import tracemalloc
+from unittest.mock import patch
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluator.answering.choose import TIE, choose, cosines
@@ -44,10 +47,50 @@ def test_same_as_the_slow_definition(questions: list[list[float]]) -> None:
     assert choose(flat, offsets).tolist() == expected
 
 
-def test_cosines_take_the_right_pairs() -> None:
+RNG = np.random.default_rng(0)
+IMAGES, TEXTS = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in (
+    RNG.normal(size=(5, 8)).astype(np.float32), RNG.normal(size=(40, 8)).astype(np.float32)))  # fmt: skip
+ROWS = st.lists(
+    st.tuples(st.integers(0, 4), st.lists(st.integers(0, 39), min_size=1, max_size=9), st.integers(0, 2)), max_size=30
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(ROWS, st.booleans(), st.sampled_from([1, 3, 2_048]), st.sampled_from([0, 1, 24]), st.sampled_from([1, 16_384]))
+def test_cosines_are_those_of_the_pairs_in_any_blocks(
+    rows: list[tuple[int, list[int], int]], grouped: bool, at_once: int, waste: int, pairs_at_once: int
+) -> None:
+    image_of, group_of = (np.array([row[at] for row in rows], np.int64) for at in (0, 2))
+    text_of = np.array([text for row in rows for text in row[1]], np.int64)
+    offsets = np.cumsum([0, *(len(row[1]) for row in rows)])
+    limits = {"ROWS_AT_ONCE": at_once, "WASTE": waste, "PAIRS_AT_ONCE": pairs_at_once}
+    with patch.multiple("evaluator.answering.choose", **limits):
+        found = cosines(IMAGES, TEXTS, image_of, text_of, offsets, group_of if grouped else None)
+    expected = [IMAGES[image] @ TEXTS[text] for image, texts, _ in rows for text in texts]
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, np.array(expected, np.float32), rtol=0, atol=1e-6)
+
+
+def test_the_same_text_twice_ties() -> None:
+    """Whichever way the block is computed, equal texts have equal scores, so a double option is never right."""
+    image_of, text_of = np.arange(5), np.tile([3, 7, 3], 5)
+    scores = cosines(IMAGES, TEXTS, image_of, text_of, np.arange(0, 16, 3)).reshape(5, 3)
+    assert np.array_equal(scores[:, 0], scores[:, 2])
+    doubled = scores[:, 0] > scores[:, 1]
+    assert doubled.any() and (choose(scores.ravel(), np.arange(0, 16, 3))[doubled] == -1).all()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_memory_is_bounded(shared: bool) -> None:
+    """Beyond the scores themselves and a sort of the rows; a fetch of every pair's vectors would be 200 MB."""
     rng = np.random.default_rng(0)
-    images, texts = rng.normal(size=(5, 8)).astype(np.float32), rng.normal(size=(7, 8)).astype(np.float32)
-    image_of, offsets = np.array([4, 0, 0]), np.array([0, 2, 5, 6])
-    text_of = np.array([6, 1, 0, 0, 3, 5])
-    expected = [images[image] @ texts[text] for image, text in zip([4, 4, 0, 0, 0, 0], text_of, strict=True)]
-    np.testing.assert_allclose(cosines(images, texts, image_of, text_of, offsets), expected, rtol=1e-5, atol=1e-6)
+    images, texts = rng.random((2_000, 256), np.float32), rng.random((20_000, 256), np.float32)
+    image_of = np.repeat(np.arange(2_000), 10)
+    text_of = rng.integers(0, 12 if shared else 20_000, 5 * len(image_of))
+    tracemalloc.start()
+    try:
+        cosines(images, texts, image_of, text_of, np.arange(0, len(text_of) + 1, 5))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 50e6

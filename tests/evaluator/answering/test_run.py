@@ -12,15 +12,19 @@ import torch
 
 from evaluator.answering import contrastive
 from evaluator.answering.embeddings import read_embeddings
-from evaluator.answering.progress import Progress, Stage, StageClock
+from evaluator.answering.parts import Part, Resume, without_gaps
+from evaluator.answering.progress import STAGES, Progress, Stage, StageClock
 from evaluator.answering.questions import ask
 from evaluator.answering.run import Run, answer_release, write_run
 from evaluator.answering.settings import BatchSizes, RunSettings
 from evaluator.answers import ANSWERS, ROW_ID, Protocol, align, read_answers
+from evaluator.encoders.architecture import Family
 from evaluator.encoders.choices import Device, Precision
-from evaluator.encoders.open_clip import Encoder, load_encoder, match_architecture
+from evaluator.encoders.loading import load_model, match_architecture
+from evaluator.encoders.open_clip import OpenClipEncoder
 from evaluator.encoders.registry import get_architecture
 from evaluator.errors import EvaluationFailed, InputError
+from evaluator.pixels import files
 from evaluator.release.read import read_items, read_questions
 from evaluator.release.schema import QUESTIONS, Split
 from evaluator.weights.checkpoint import open_checkpoint
@@ -36,10 +40,10 @@ def run(release: Path, weights: Path, settings: RunSettings = ON_CPU, split: Spl
 
 
 @pytest.fixture(scope="module")
-def encoder(tiny_weights: Path) -> Encoder:
+def encoder(tiny_weights: Path) -> OpenClipEncoder:
     architecture = get_architecture(TINY)
     with open_checkpoint(tiny_weights) as file:
-        return load_encoder(
+        return load_model(
             file, match_architecture(file, architecture), architecture, device=torch.device("cpu"),
             precision=Precision.FP32,
         )  # fmt: skip
@@ -70,21 +74,22 @@ def test_each_image_and_each_distinct_text_is_embedded_once(
     small_release: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images, texts, decoded = [], [], []
-    encode_images, encode_texts, read_image = Encoder.encode_images, Encoder.encode_texts, contrastive.load_batches
-    monkeypatch.setattr(
-        Encoder, "encode_images", lambda self, batch: (images.extend(batch), encode_images(self, batch))[1]
+    encode_images, encode_texts, read_image = (
+        OpenClipEncoder.encode_images,
+        OpenClipEncoder.encode_texts,
+        files.read_image,
     )
     monkeypatch.setattr(
-        Encoder, "encode_texts", lambda self, batch: (texts.extend(batch), encode_texts(self, batch))[1]
+        OpenClipEncoder, "encode_images", lambda self, batch: (images.extend(batch), encode_images(self, batch))[1]
     )
     monkeypatch.setattr(
-        contrastive,
-        "load_batches",
-        lambda folder, files, *rest: (decoded.extend(files), read_image(folder, files, *rest))[1],
+        OpenClipEncoder, "encode_texts", lambda self, batch: (texts.extend(batch), encode_texts(self, batch))[1]
     )
+    monkeypatch.setattr(files, "read_image", lambda path: (decoded.append(path.name), read_image(path))[1])
     run(small_release, tiny_weights)
     items = read_items(small_release, Split.TEST)
-    assert len(images) == items.num_rows and sorted(decoded) == sorted(items["file"].to_pylist())
+    assert len(images) == items.num_rows
+    assert sorted(decoded) == sorted(Path(file).name for file in items["file"].to_pylist())
     assert (
         len(texts) == len(set(texts)) < sum(map(len, read_questions(small_release, Split.TEST)["options"].to_pylist()))
     )
@@ -132,22 +137,24 @@ def test_tolerated_keys_are_recorded_and_change_nothing(
 def test_progress_names_every_stage_and_ends_complete(small_release: Path, tiny_weights: Path) -> None:
     seen: list[Progress] = []
     run(small_release, tiny_weights, replace(ON_CPU, sizes=BatchSizes(images=5, texts=4)), on_progress=seen.append)
-    assert list(dict.fromkeys(progress.stage for progress in seen)) == list(Stage)
+    assert list(dict.fromkeys(progress.stage for progress in seen)) == list(STAGES[Family.CONTRASTIVE])
     images = [progress for progress in seen if progress.stage is Stage.IMAGES]
     assert images[-1].done == images[-1].total == read_items(small_release, Split.TEST).num_rows
     assert images[-1].images_per_s and images[-1].eta_s == 0
-    assert (images[0].step, images[0].steps) == (3, 4)
+    assert (images[0].step, images[0].steps) == (4, 5)
 
 
-def test_long_text_is_cut_counted_and_marked(small_release: Path, encoder: Encoder) -> None:
+def test_long_text_is_cut_counted_and_marked(small_release: Path, encoder: OpenClipEncoder) -> None:
     items = read_items(small_release, Split.TEST).slice(0, 2)
     ids = items.select(["dataset", "image_id"]).to_pylist()
     long = "a very long caption of a micrograph " * 20
     rows = [{**ids[0], "question": "stain", "variant": 1, "text": "?", "options": ["short", long]},
             {**ids[1], "question": "stain", "variant": 1, "text": "?", "options": ["short", "shorter"]}]  # fmt: skip
     asked = ask(items, pa.Table.from_pylist(rows, QUESTIONS), Protocol.CAPTIONS)
-    answered = contrastive.answer(encoder, small_release, items, asked, BatchSizes(images=2, texts=8), StageClock(None))
-    assert answered.truncated_texts == 1
+    crops = np.zeros((2, 64, 64, 3), np.uint8)
+    clock = StageClock(Family.CONTRASTIVE)
+    answered = contrastive.answer(encoder, crops, asked, BatchSizes(images=2, texts=8), clock, Resume())
+    assert answered.counts["truncated_texts"] == 1
     assert answered.answers["truncated"].to_pylist() == [True, False]
     assert answered.answers.schema == ANSWERS
 
@@ -197,3 +204,97 @@ def test_undecodable_image_of_a_release_is_named(
     with pytest.raises(EvaluationFailed) as failed:
         run(release, tiny_weights)
     assert failed.value.code == "unreadable_image" and image.name in failed.value.message
+
+
+class Killed(Exception):
+    """Stands for the end of the process in the middle of a run."""
+
+
+@pytest.mark.parametrize("kept", [1, 3])
+def test_a_killed_run_goes_on_after_its_last_whole_batch(
+    small_release: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    settings = replace(ON_CPU, sizes=BatchSizes(images=5, texts=64))
+    parts: list[Part] = []
+
+    def keep(part: Part) -> None:
+        if len(parts) == kept:
+            raise Killed
+        parts.append(part)
+
+    with pytest.raises(Killed):
+        run(small_release, tiny_weights, settings, resume=Resume(on_part=keep))
+    embedded: list[np.ndarray] = []
+    encode_images = OpenClipEncoder.encode_images
+    monkeypatch.setattr(
+        OpenClipEncoder, "encode_images", lambda self, batch: (embedded.extend(batch), encode_images(self, batch))[1]
+    )
+    resumed = run(small_release, tiny_weights, settings, resume=Resume(done=without_gaps(parts)))
+    whole = run(small_release, tiny_weights, settings)
+    n_items = read_items(small_release, Split.TEST).num_rows
+    assert len(embedded) == n_items - 5 * kept + n_items
+    assert resumed.answers.equals(whole.answers)
+    assert np.array_equal(resumed.embeddings["embedding"], whole.embeddings["embedding"])
+    assert (resumed.record["resumed_at"], whole.record["resumed_at"]) == (5 * kept, None)
+
+
+def test_parts_behind_a_gap_or_over_another_are_left_out() -> None:
+    def part(start: int, stop: int) -> Part:
+        return Part(start=start, stop=stop, content=b"")
+
+    assert without_gaps([part(8, 12), part(0, 4), part(4, 8), part(2, 6), part(16, 20)]) == (
+        part(0, 4), part(4, 8), part(8, 12),
+    )  # fmt: skip
+    assert without_gaps([part(4, 8)]) == () == without_gaps([part(0, 0)])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: tried"),
+        MemoryError(),
+    ],
+)
+def test_a_batch_that_does_not_fit_is_halved_and_the_run_goes_on(
+    small_release: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    whole = run(small_release, tiny_weights)
+    encode_images, seen = OpenClipEncoder.encode_images, []
+
+    def small_memory(self: OpenClipEncoder, batch: np.ndarray) -> torch.Tensor:
+        if len(batch) > 4:
+            raise error
+        seen.append(len(batch))
+        return encode_images(self, batch)
+
+    monkeypatch.setattr(OpenClipEncoder, "encode_images", small_memory)
+    halved = run(small_release, tiny_weights, replace(ON_CPU, sizes=BatchSizes(images=16, texts=64)))
+    assert set(seen[:-1]) == {4} and halved.record["counts"]["image_batch"] == 4
+    np.testing.assert_allclose(halved.embeddings["embedding"], whole.embeddings["embedding"], rtol=0, atol=1e-5)
+
+
+def test_an_image_that_does_not_fit_alone_ends_the_run(
+    small_release: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(self: OpenClipEncoder, batch: np.ndarray) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(OpenClipEncoder, "encode_images", no_memory)
+    with pytest.raises(torch.OutOfMemoryError):
+        run(small_release, tiny_weights)
+
+
+def test_other_errors_are_no_reason_to_halve(
+    small_release: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def broken(self: OpenClipEncoder, batch: np.ndarray) -> torch.Tensor:
+        calls.append(len(batch))
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(OpenClipEncoder, "encode_images", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        run(small_release, tiny_weights)
+    assert len(calls) == 1

@@ -87,8 +87,8 @@ BAD_FILES = {
     "missing columns": (b"image,answer\n1,2\n", "missing_column"),
     "semicolons": (b"dataset;image_id;question;option\na;b;c;d\n", "missing_column"),
     "a column twice": (b"dataset,image_id,question,option,option\n", "duplicate_column"),
-    "boxes in csv": (b"dataset,image_id,question,option,boxes\n", "boxes_not_scored"),
-    "boxes in jsonl": (b'{"dataset": "a", "boxes": [[1, 2, 3, 4]]}\n', "boxes_not_scored"),
+    "boxes in csv": (b"dataset,image_id,question,boxes\na,b,localisation,1 2 3 4\n", "bad_boxes"),
+    "boxes in jsonl": (b'{"dataset": "a", "boxes": [[1, 2, 3, 4]]}\n', "bad_boxes"),
     "not even json": (b'{"dataset": \n', "bad_json"),
     "deep json": (b'{"option":' + b"[" * 3000 + b"]" * 3000 + b"}\n", "bad_json"),
     "parquet cut off": (parquet(pa.table({"dataset": ["a"] * 100}))[:-30], "damaged_parquet"),
@@ -129,8 +129,13 @@ BAD_LINES = {
     "a list": (b'{"option": ["a"]}', "bad_type"),
     "an id that is a number": (b'{"image_id": 7}', "bad_type"),
     "a reply that is a number": (b'{"reply": 7}', "bad_type"),
-    "boxes": (b'{"boxes": []}', "boxes_not_scored"),
-    "a huge line": (b'{"reply": "' + b"x" * 200_000 + b'"}', "line_too_long"),
+    "boxes": (b'{"boxes": 1}', "bad_boxes"),
+    "a box that is null": (b'{"boxes": [null]}', "bad_boxes"),
+    "a corner in words": (b'{"boxes": [{"class": "cell", "x1": "1"}]}', "bad_boxes"),
+    "a corner that is true": (b'{"boxes": [{"x1": true}]}', "bad_boxes"),
+    "a class that is a number": (b'{"boxes": [{"class": 7}]}', "bad_boxes"),
+    "a corner twice": (b'{"boxes": [{"x1": 1, "x1": 2}]}', "bad_json"),
+    "a huge line": (b'{"reply": "' + b"x" * 600_000 + b'"}', "line_too_long"),
     "a huge integer": (b'{"option": ' + b"9" * 5000 + b"}", "bad_json"),
 }
 
@@ -162,7 +167,7 @@ def test_bad_lines_of_csv_are_named_with_their_rows(refuse, rows):
     lines[2] = b"too,few\n"
     lines[4] = b"\xff\xfe" + lines[4]
     lines[6] = b'"a"b,c,d,e\n'
-    lines[8] = b"x" * 200_000 + b"\n"
+    lines[8] = b"x" * 600_000 + b"\n"
     error = refuse(HEADER + b"".join(lines[:5]) + b"\n" + b"".join(lines[5:]))
     found = [(p.code, p.row) for p in error.problems if p.row]
     assert found == [("bad_csv", 3), ("bad_encoding", 5), ("bad_csv", 7), ("line_too_long", 9)]

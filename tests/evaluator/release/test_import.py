@@ -13,7 +13,7 @@ from evaluator.release.importer import import_hub
 from evaluator.release.key import read_key
 from evaluator.release.read import read_info, read_items, read_questions
 from evaluator.release.schema import Split
-from tests.builders.hub import HUB_ROW, LABELS, hub_row, hub_rows, write_hub
+from tests.builders.hub import HUB_ROW, LABELS, cognition_question, hub_box, hub_row, hub_rows, write_hub
 
 THREE = {Split.DEV: 0.3, Split.TEST: 0.4, Split.SEALED: 0.3}
 DEV_ONLY = {Split.DEV: 1.0}
@@ -69,7 +69,8 @@ def test_the_key_holds_the_right_answers(imported):
     rows = [hub_row("a", label=1, bbox=[{"className": "cell", "x1": 1, "y1": 2, "x2": 3, "y2": 4.5}])]
     imported(rows)
     (key,) = read_key(imported.folder / "keys", Split.DEV).to_pylist()
-    asked = read_questions(imported.folder, Split.DEV).to_pylist()
+    *asked, located = read_questions(imported.folder, Split.DEV).to_pylist()
+    assert (located["question"], located["options"]) == ("localisation", ["cell"])  # answered by boxes, by no option
     for question, answer in zip(asked, key["answers"], strict=True):
         assert (question["question"], question["variant"]) == (answer["question"], answer["variant"])
         form = "questions" if answer["variant"] is None else "captions"
@@ -197,6 +198,75 @@ def test_boxes_as_a_struct_of_lists_are_read_too(imported):
     imported([row], hub={"schema": schema})
     (key,) = read_key(imported.folder / "keys", Split.DEV).to_pylist()
     assert [box["class"] for box in key["boxes"]] == ["p", "q"]
+
+
+def located(folder, split=Split.DEV):
+    rows = read_questions(folder, split).to_pylist()
+    return {row["image_id"]: row for row in rows if row["question"] == "localisation"}
+
+
+def test_every_image_of_a_dataset_with_boxes_is_asked_for_all_its_classes(imported):
+    rows = [hub_row(name, label=n, split="test" if n else "dev") for n, name in enumerate("abc")]
+    rows[1]["bbox"] = [hub_box("nucleus"), hub_box("cell")]
+    rows[2]["bbox"] = [hub_box("axon")]
+    rows.append(hub_row("d", "cells_b", split="dev"))
+    imported(rows, splits="given")
+    asked = located(imported.folder) | located(imported.folder, Split.TEST)
+    assert len(asked) == 3 and {row["dataset"] for row in asked.values()} == {"cells_a"}
+    for row in asked.values():
+        assert (row["variant"], row["text"], row["options"]) == (None, None, ["axon", "cell", "nucleus"])
+    sizes = read_info(imported.folder).splits
+    assert (sizes[Split.DEV].questions, sizes[Split.TEST].questions) == (2 * 18 + 1, 2 * 18 + 2)
+
+
+def test_boxes_without_a_class_are_objects_and_a_mix_is_refused(imported):
+    imported([hub_row("a", bbox=[hub_box(None), hub_box("")]), hub_row("b")])
+    assert located(imported.folder)["b"]["options"] == ["object"]
+    key = read_key(imported.folder / "keys", Split.DEV).to_pylist()
+    assert [[found["class"] for found in row["boxes"]] for row in key] == [["object", "object"], []]
+    error = problems_of(imported, [hub_row("a", bbox=[hub_box(None)]), hub_row("b", bbox=[hub_box("cell")])])
+    assert error.counts == {"unnamed_box": 1} and "cells_a" in error.problems[0].message
+
+
+def test_boxes_are_cut_at_the_edge_of_the_image_with_a_note(imported):
+    info = imported([hub_row("a", bbox=[hub_box("cell", -3, 1, 6, 99), hub_box("cell")])])
+    (key,) = read_key(imported.folder / "keys", Split.DEV).to_pylist()
+    assert key["boxes"][0] == {"class": "cell", "x1": 0.0, "y1": 1.0, "x2": 6.0, "y2": 12.0}
+    assert "1 boxes stuck out of their image; they were cut at its edge." in info.notes
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        (hub_box("cell", 6, 2, 1, 7), "bad_box"), (hub_box("cell", 1, 7, 6, 7), "bad_box"),
+        (hub_box("cell", float("nan")), "bad_box"), (hub_box("cell", 1, 2, float("inf"), 7), "bad_box"),
+        (hub_box("cell", 12, 2, 20, 7), "bad_box"),
+    ],
+)  # fmt: skip
+def test_boxes_that_are_none_are_refused_with_their_row(imported, wrong, code):
+    error = problems_of(imported, [hub_row("a"), hub_row("b", bbox=[hub_box("cell"), wrong])])
+    assert error.counts == {code: 1} and error.problems[0].row == 2
+
+
+def test_a_dataset_cannot_take_the_address_of_another_board(imported):
+    for name in ("localisation", "localisation-cells", "cognition", "localisation cells"):
+        assert problems_of(imported, [hub_row("a", name)]).counts == {"bad_name": 1}
+
+
+def test_cognition_is_asked_in_question_form_alone(imported):
+    kinds = ("cognition_0", "cognition_10", "cognition_2", "localisation")
+    question = HUB_ROW.field("questions").type.field("stain").type
+    stated = pa.struct([(kind, question) for kind in kinds])
+    captions = pa.struct([("cognition_0_1", question)])
+    row = hub_row("a", questions=dict.fromkeys(kinds, cognition_question(1)))
+    row["captions"] = {"cognition_0_1": cognition_question(1)}
+    types = {"questions": stated, "captions": captions}
+    schema = pa.schema([pa.field(f.name, types.get(f.name, f.type)) for f in HUB_ROW])
+    info = imported([row], hub={"schema": schema})
+    found = read_questions(imported.folder, Split.DEV).to_pylist()
+    assert [q["question"] for q in found] == ["cognition_0", "cognition_2", "cognition_10"]
+    assert any(note.startswith("1 captions of cognition") for note in info.notes)
+    assert any("'localisation'" in note for note in info.notes)
 
 
 def test_undecodable_images_are_all_named_and_nothing_is_left(imported, tmp_path):

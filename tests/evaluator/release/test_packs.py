@@ -16,7 +16,6 @@ from evaluator.release.packs import SealedSplit, write_pack
 from evaluator.release.prompts import render_prompt
 from evaluator.release.read import read_info, read_items, read_questions
 from evaluator.release.schema import Split
-from evaluator.release.view import write_view
 from tests.builders.hub import hub_rows, write_hub
 
 PUBLIC = [Split.DEV, Split.TEST]
@@ -57,6 +56,23 @@ def test_only_the_dev_pack_has_a_key(small_release, unpack):
 def test_sample_predictions_are_valid_as_they_are(small_release, unpack, split, name):
     facts = check_file(unpack(split) / name, small_release, split).facts
     assert (facts.variants, facts.abstained) == ((None,), 0)
+
+
+@pytest.mark.parametrize("name", ["sample_predictions.jsonl", "sample_predictions.csv"])
+def test_samples_answer_boxes_and_cognition_too(boxed_release, tmp_path, name):
+    with zipfile.ZipFile(boxed_release / "packs" / "test.zip") as pack:
+        pack.extractall(tmp_path)
+    checked = check_file(tmp_path / name, tmp_path, Split.TEST)
+    assert checked.facts.tasks_beside == ("cognition", "localisation-cells_a", "localisation-cells_b")
+    whole = {"x1": 0.0, "y1": 0.0, "x2": 12.0, "y2": 12.0, "score": None}
+    boxes = [row["boxes"] for row in checked.answers.to_pylist() if row["question"] == "localisation"]
+    assert {box["class"] for (box,) in boxes} == {"cell", "object"}
+    assert all(box.items() >= whole.items() for (box,) in boxes)
+    lines = [json.loads(line) for line in (tmp_path / "questions.jsonl").read_text("utf-8").splitlines()]
+    prompts = {line["question"]: line["prompt"] for line in lines if line["variant"] is None}
+    assert prompts["localisation"] is None and prompts["cognition_0"].startswith("Answer with a single letter")
+    subprocess.run([sys.executable, "-I", "make_predictions.py"], cwd=tmp_path, check=True, timeout=60)
+    assert check_file(tmp_path / "predictions.jsonl", tmp_path, Split.TEST).facts.tasks_beside == ("cognition",)
 
 
 def test_the_script_writes_a_valid_file_and_is_short(unpack):
@@ -118,21 +134,6 @@ def test_nothing_in_a_test_pack_tells_the_original_ids(tmp_path):
             json.dumps(pq.read_table(path).to_pylist()).encode() if path.suffix == ".parquet" else path.read_bytes()
         )
         assert b"SENTINEL" not in content + str(path.relative_to(tmp_path / "pack")).encode()
-
-
-def test_a_view_holds_the_named_splits_and_no_key(small_release, tmp_path):
-    write_view(small_release, [Split.DEV, Split.SEALED], tmp_path / "view")
-    view = tmp_path / "view"
-    assert {path.name for path in view.iterdir()} == {"release.json", "items.parquet", "questions.parquet", "images"}
-    assert {path.name for path in (view / "images").iterdir()} == {"dev", "sealed"}
-    for split in (Split.DEV, Split.SEALED):
-        assert read_questions(view, split).equals(read_questions(small_release, split))
-        assert all((view / file).is_file() for file in read_items(view, split)["file"].to_pylist())
-    with pytest.raises(InputError, match="no split test"):
-        read_items(view, Split.TEST)
-    hidden = set(read_items(small_release, Split.TEST)["image_id"].to_pylist())
-    assert not hidden & set(pq.read_table(view / "items.parquet")["image_id"].to_pylist())
-    assert not hidden & set(pq.read_table(view / "questions.parquet")["image_id"].to_pylist())
 
 
 def test_a_folder_that_is_no_release_says_so(tmp_path):

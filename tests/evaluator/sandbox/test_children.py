@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -17,14 +18,31 @@ import pyarrow as pa
 import pytest
 import torch
 
+from evaluator.answering.parts import Part, Resume
+from evaluator.answering.progress import STAGES
 from evaluator.answering.run import answer_release
 from evaluator.answering.settings import RunSettings
+from evaluator.encoders.architecture import Family
 from evaluator.encoders.choices import Device
 from evaluator.encoders.registry import get_architecture
 from evaluator.errors import EvaluationFailed, InputError
+from evaluator.release.read import read_items, read_questions
 from evaluator.release.schema import Split
-from evaluator.sandbox import AnswerJob, SandboxLevel, answer_in_child, parent, supervise, validate_in_child
+from evaluator.sandbox import (
+    AnswerJob,
+    JobLimits,
+    SandboxLevel,
+    answer_in_child,
+    parent,
+    probe_in_child,
+    process,
+    spare,
+    supervise,
+    validate_in_child,
+)
+from evaluator.sandbox.checks import checked_answers, rows_asked
 from evaluator.sandbox.frames import HEAD, JSON_CAPS, BrokenFrames, FrameReader, Kind
+from evaluator.sandbox.handover import as_stream
 from evaluator.weights.checkpoint import open_checkpoint
 from tests.builders.adapters import lora_state, merged_slowly, write_adapter
 from tests.builders.weights import TINY, tiny_state, write_shards, write_state
@@ -32,13 +50,15 @@ from tests.evaluator.weights.hostile import torch_file
 
 
 @pytest.fixture
-def job(view: Path, tiny_weights: Path) -> AnswerJob:
-    return AnswerJob(release=view, split=Split.TEST, weights=tiny_weights, architecture=TINY, device=Device.CPU)
+def job(small_release: Path, tiny_weights: Path) -> AnswerJob:
+    return AnswerJob(
+        release=small_release, split=Split.TEST, weights=tiny_weights, architecture=TINY, device=Device.CPU
+    )
 
 
 @pytest.fixture(params=[SandboxLevel.BUBBLEWRAP, SandboxLevel.WEAK])
 def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> SandboxLevel:
-    monkeypatch.setattr(parent, "sandbox_level", lambda: request.param)
+    monkeypatch.setattr(process, "sandbox_level", lambda: request.param)
     return request.param
 
 
@@ -51,7 +71,7 @@ def test_child_answers_as_this_process_does(job: AnswerJob, level: SandboxLevel)
     assert abs(found.embeddings["embedding"] - here.embeddings["embedding"]).max() < 1e-5
     assert found.embeddings["image_id"].tolist() == here.embeddings["image_id"].tolist()
     assert found.run["sandbox"] == level.value and found.run["weights"] == here.record["weights"]
-    assert {progress["stage"] for progress in seen} == {"load weights", "embed texts", "embed images", "choose answers"}
+    assert list(dict.fromkeys(progress["stage"] for progress in seen)) == list(STAGES[Family.CONTRASTIVE])
 
 
 def test_child_answers_the_same_from_shards(job: AnswerJob, level: SandboxLevel, tmp_path: Path) -> None:
@@ -120,7 +140,7 @@ def test_stop_kills_at_once(job: AnswerJob, level: SandboxLevel) -> None:
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     started = time.monotonic()
     with pytest.raises(EvaluationFailed) as failed:
-        answer_in_child(job, should_stop=lambda: time.monotonic() - started > 0.7)
+        answer_in_child(job, should_stop=lambda: time.monotonic() - started > 1.5)
     assert failed.value.code == "stopped" and time.monotonic() - started < 5
     assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
 
@@ -175,14 +195,17 @@ def test_child_dies_with_a_killed_parent(job: AnswerJob, tmp_path: Path) -> None
 def pretend(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let another program take the child's place: `send(kind, bytes)` writes one message."""
     prelude = textwrap.dedent("""
-        import json, os, struct, sys, time
-        spec = json.load(sys.stdin)
-        pipe = os.fdopen(spec["results_fd"], "wb")
+        import json, os, socket, struct, sys, time
+        channel = socket.socket(fileno=int(sys.argv[1]))
+        head, descriptors, _, _ = socket.recv_fds(channel, 8, 99)
+        pipe = channel.makefile("rwb", buffering=0)
+        spec = json.loads(pipe.read(struct.unpack("<Q", head)[0]))
         def send(kind, payload, length=None):
-            pipe.write(struct.pack("<BQ", kind, len(payload) if length is None else length) + payload)
-            pipe.flush()
+            message = struct.pack("<BQ", kind, len(payload) if length is None else length) + payload
+            while message:
+                message = message[pipe.write(message):]
     """)
-    monkeypatch.setattr(parent, "INNER", (sys.executable, "-I", "-c", prelude + textwrap.dedent(code)))
+    monkeypatch.setattr(process, "INNER", (sys.executable, "-I", "-c", prelude + textwrap.dedent(code)))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +228,13 @@ def pretend(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
      ("send(2, b'x' * 99); send(4, b'{}')", "child_misbehaved", False),
      ("send(5, b'{}')", "child_misbehaved", False),
      ("send(6, b'{\"code\": 1}')", "child_misbehaved", False),
-     ("[send(1, b'{}') for i in range(200_000)]", "child_misbehaved", False)],
+     ("[send(1, b'{}') for i in range(200_000)]", "child_misbehaved", False),
+     ("send(7, b'short')", "child_misbehaved", False),
+     ("send(7, struct.pack('<qq', 1, 2) + b'x')", "child_misbehaved", False),  # not from the first item on
+     ("send(7, struct.pack('<qq', 0, 0) + b'x')", "child_misbehaved", False),
+     ("send(7, struct.pack('<qq', 0, 10**6) + b'x')", "child_misbehaved", False),
+     ("[send(7, struct.pack('<qq', 0, 1)) for i in (0, 1)]", "child_misbehaved", False),
+     ("send(7, bytes(2**20), length=2**40)", "child_misbehaved", False)],
 )  # fmt: skip
 def test_child_that_breaks_or_lies_ends_in_a_plain_failure(
     job: AnswerJob, monkeypatch: pytest.MonkeyPatch, code: str, expected: str, retry: bool
@@ -224,37 +253,35 @@ def test_flood_of_plain_output_is_dropped(job: AnswerJob, monkeypatch: pytest.Mo
         answer_in_child(job)
 
 
-@pytest.mark.parametrize("change", ["drop", "swap", "scores", "chosen", "nan", "column"])
+@pytest.mark.parametrize("change", ["drop", "swap", "scores", "chosen", "nan", "column", "text", "boxes"])
 def test_answers_to_other_questions_are_not_taken(job: AnswerJob, change: str) -> None:
-    asked = parent.ask(
-        parent.read_items(job.release, Split.TEST), parent.read_questions(job.release, Split.TEST), job.protocol
+    rows = rows_asked(
+        read_items(job.release, Split.TEST), read_questions(job.release, Split.TEST), Family.CONTRASTIVE, job.protocol
     )
     with open_checkpoint(job.weights) as weights:
         good = answer_release(
             job.release, job.split, weights, get_architecture(TINY), RunSettings(device=Device.CPU)
         ).answers
-    assert parent._checked_answers(_stream(good), asked.rows).equals(good)
-    rows = good.to_pylist()
+    how = (job.protocol, Family.CONTRASTIVE)
+    assert checked_answers(as_stream(good), rows, *how).equals(good)
+    given = good.to_pylist()
     if change == "drop":
-        rows.pop()
+        given.pop()
     elif change == "swap":
-        rows[0], rows[1] = rows[1], rows[0]
+        given[0], given[1] = given[1], given[0]
     elif change == "scores":
-        rows[3]["scores"].append(0.1)
+        given[3]["scores"].append(0.1)
     elif change == "chosen":
-        rows[3]["chosen"] = len(rows[3]["scores"])
+        given[3]["chosen"] = len(given[3]["scores"])
+    elif change == "text":
+        given[3]["text"] = "A) and much more"
+    elif change == "boxes":
+        given[3]["boxes"] = []
     elif change == "nan":
-        rows[3]["scores"][0] = float("nan")
-    bad = pa.Table.from_pylist(rows, good.schema)
+        given[3]["scores"][0] = float("nan")
+    bad = pa.Table.from_pylist(given, good.schema)
     with pytest.raises(BrokenFrames):
-        parent._checked_answers(_stream(bad.drop(["boxes"]) if change == "column" else bad), asked.rows)
-
-
-def _stream(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue().to_pybytes()
+        checked_answers(as_stream(bad.drop(["boxes"]) if change == "column" else bad), rows, *how)
 
 
 def test_messages_are_read_whole_however_they_are_cut() -> None:
@@ -262,7 +289,7 @@ def test_messages_are_read_whole_however_they_are_cut() -> None:
     for size in (1, 3, 10, 100):
         reader = FrameReader(JSON_CAPS)
         progress = [found for at in range(0, len(message), size) for found in reader.feed(message[at : at + size])]
-        assert progress == [{"a": 12}] and reader.last is Kind.RESULT
+        assert progress == [(Kind.PROGRESS, b'{"a": 12}')] and reader.last is Kind.RESULT
 
 
 def test_parent_side_needs_no_torch_and_no_django() -> None:
@@ -280,3 +307,76 @@ def test_supervisor_leaves_no_descriptors_behind(job: AnswerJob, monkeypatch: py
         with pytest.raises(EvaluationFailed):
             answer_in_child(job)
     assert psutil.Process().num_fds() == before
+
+
+@pytest.fixture
+def kept_spare(level: SandboxLevel) -> Iterator[process.Child]:
+    spare.keep(Device.CPU)
+    assert spare._kept is not None
+    yield spare._kept
+    spare.discard()
+
+
+def test_the_spare_takes_one_job_and_another_stands_ready(job: AnswerJob, kept_spare: process.Child) -> None:
+    first = answer_in_child(job)
+    following = spare._kept
+    assert following is not None and following.process.pid != kept_spare.process.pid
+    assert kept_spare.process.poll() is not None and following.process.poll() is None
+    assert answer_in_child(job).answers.equals(first.answers)
+    assert following.process.poll() is not None
+
+
+def test_a_spare_that_died_is_replaced(job: AnswerJob, kept_spare: process.Child) -> None:
+    supervise.kill(kept_spare.process, grace_s=0)
+    assert answer_in_child(job).answers.num_rows
+
+
+def test_a_spare_is_limited_before_it_reads_its_job(job: AnswerJob, kept_spare: process.Child) -> None:
+    """The limits come with the job, for a spare cannot know it: they must hold all the same."""
+    del kept_spare
+    with pytest.raises(EvaluationFailed) as failed:
+        small = JobLimits(wall_s=60, memory_bytes=300 * 1024**2)
+        spec = {"task": "validate", "architecture": TINY}
+        with parent._descriptors({"a.safetensors": job.weights}) as files:
+            parent._result(supervise.supervise(spare.take(Device.CPU), spec, files, caps=JSON_CAPS, limits=small))
+    assert failed.value.code in ("out_of_memory", "child_crashed")
+
+
+def test_no_spare_outlives_who_keeps_it() -> None:
+    """Killed before bubblewrap has tied itself to its parent, a spare still ends: its socket is closed."""
+    script = f"import sys; sys.path[:] = {sys.path!r}\n" + textwrap.dedent("""
+        import time
+        from evaluator.encoders.choices import Device
+        from evaluator.sandbox import spare
+        spare.keep(Device.CPU)
+        print("kept", flush=True)
+        time.sleep(60)
+    """)
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as keeper:
+        assert keeper.stdout is not None and keeper.stdout.readline()
+        family = psutil.Process(keeper.pid).children(recursive=True)
+        assert family
+        keeper.kill()
+    gone, alive = psutil.wait_procs(family, timeout=60)
+    assert not alive
+
+
+def test_a_killed_child_leaves_its_parts_and_the_next_goes_on(job: AnswerJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = answer_in_child(job)
+    n_items = read_items(job.release, job.split).num_rows
+    size = whole.embeddings["embedding"][:1].nbytes
+    parts: list[Part] = []
+    answer_in_child(job, resume=Resume(on_part=parts.append))
+    assert parts[-1].stop == n_items and sum(len(part.content) for part in parts) == n_items * size
+    half = Part(start=0, stop=n_items // 2, content=parts[0].content[: n_items // 2 * size])
+    resumed = answer_in_child(job, resume=Resume(done=(half,), on_part=parts.append))
+    assert parts[-1].start == n_items // 2 and resumed.run["resumed_at"] == n_items // 2
+    assert resumed.answers.drop(["scores"]).equals(whole.answers.drop(["scores"]))
+    assert abs(resumed.embeddings["embedding"] - whole.embeddings["embedding"]).max() < 1e-5
+
+
+def test_a_device_that_is_not_there_is_the_machines_trouble() -> None:
+    with pytest.raises(EvaluationFailed) as failed:
+        probe_in_child(Device.CUDA)
+    assert failed.value.code == "no_gpu" and failed.value.retry
+    probe_in_child(Device.CPU)

@@ -1,6 +1,7 @@
-"""No file that a child can open holds the key: hidden fields carry a sentinel, and its whole tree is searched."""
+"""No file that a child can open holds the key: hidden fields carry a sentinel, and a child with a real job searches its
+whole tree and every descriptor it was handed."""
 
-import subprocess
+import json
 import sys
 import textwrap
 import time
@@ -8,21 +9,31 @@ from pathlib import Path
 
 import pytest
 
+from evaluator.encoders.choices import Device
+from evaluator.errors import EvaluationFailed
 from evaluator.release.importer import import_hub
 from evaluator.release.schema import Split
-from evaluator.release.view import write_view
-from evaluator.sandbox import Limits
-from evaluator.sandbox.command import environment, sandboxed
-from evaluator.sandbox.parent import exposed
+from evaluator.sandbox import AnswerJob, answer_in_child, process
 from tests.builders.hub import hub_rows, write_hub
+from tests.builders.weights import TINY
 
 SENTINEL = "sentinel-7f3e9a"
-LIMITS = Limits(wall_s=120, processes=64, memory_bytes=4 * 1024**3)
 # Files of the system are older than the sentinel, so only what changed since it was written can hold it.
 SEARCH = """
-import os, stat, sys
+import json, os, socket, stat, struct, sys
 sentinel, since = sys.argv[1].encode(), float(sys.argv[2])
-seen, found = 0, []
+channel = socket.socket(fileno=int(sys.argv[3]))
+head, descriptors, _, _ = socket.recv_fds(channel, 8, 99)
+spec = channel.makefile("rb", buffering=0).read(struct.unpack("<Q", head)[0])
+seen, found = [], ["job"] if sentinel in spec else []
+for descriptor in range(3, 64):
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            seen.append(descriptor)
+            content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+            found += [f"descriptor {descriptor}"] if sentinel in content else []
+    except OSError:
+        continue
 for folder, folders, files in os.walk("/"):
     if folder == "/":
         folders.remove("proc")
@@ -36,10 +47,12 @@ for folder, folders, files in os.walk("/"):
                 content = file.read()
         except OSError:
             continue
-        seen += 1
+        seen.append(path)
         if sentinel in content or sentinel in path.encode():
             found.append(path)
-print(seen, found)
+message = json.dumps({"seen": len(seen), "found": found})
+last = json.dumps({"code": "searched", "message": message, "retry": False}).encode()
+channel.sendall(struct.pack("<BQ", 6, len(last)) + last)
 """
 
 
@@ -54,29 +67,49 @@ def release(tmp_path: Path) -> Path:
             row["pmid"] = row["label_name"] = row["institution"] = SENTINEL
     folder = tmp_path / "release"
     import_hub(write_hub(tmp_path / "hub", rows), folder, splits="given", name="n", version="1")
+    assert SENTINEL.encode() in (folder / "keys/test.parquet").read_bytes()
     return folder
 
 
-def search(folder: Path, since: float) -> str:
-    """What a process finds that sees of `folder` what a child sees of its view."""
-    inner = [sys.executable, "-I", "-c", textwrap.dedent(SEARCH), SENTINEL, str(since)]
-    argv = sandboxed(inner, exposed(folder, gpu=False), LIMITS)
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, env=environment(), check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+@pytest.fixture
+def architectures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that organisers place architectures in: every child sees it."""
+    folder = tmp_path / "architectures"
+    folder.mkdir()
+    monkeypatch.setenv("UBENCH_ARCHITECTURES", str(folder))
+    return folder
 
 
-def test_no_file_that_a_child_can_open_holds_the_key(release: Path, tmp_path: Path) -> None:
-    since = time.time() - 300
-    for split in Split:
-        view = tmp_path / f"view-{split}"
-        write_view(release, [split], view)
-        seen, _, found = search(view, since).partition(" ")
-        assert int(seen) >= 3 and found == "[]"
+def search(release: Path, split: Split, weights: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """What a process finds that is given a child's job in a child's place."""
+    inner = (sys.executable, "-I", "-c", textwrap.dedent(SEARCH), SENTINEL, str(time.time() - 300))
+    monkeypatch.setattr(process, "INNER", inner)
+    job = AnswerJob(release=release, split=split, weights=weights, architecture=TINY, device=Device.CPU)
+    with pytest.raises(EvaluationFailed) as said:
+        answer_in_child(job)
+    assert said.value.code == "searched", said.value
+    return json.loads(said.value.message)
 
 
-def test_the_search_would_find_a_key_that_was_left_in_view(release: Path, tmp_path: Path) -> None:
-    view = tmp_path / "view"
-    write_view(release, [Split.TEST], view)
-    (view / "left.txt").write_text(f"pmid {SENTINEL}")
-    assert "/release/left.txt" in search(view, time.time() - 300)
+@pytest.mark.parametrize("split", list(Split))
+def test_no_file_that_a_child_can_open_holds_the_key(
+    release: Path, architectures: Path, tiny_weights: Path, split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = search(release, split, tiny_weights, monkeypatch)
+    assert said["found"] == [] and said["seen"] >= 5  # weights, items, questions, parts, pixels
+
+
+def test_the_search_would_find_a_key_that_was_left_in_view(
+    release: Path, architectures: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (architectures / "left.txt").write_text(f"pmid {SENTINEL}")
+    assert search(release, Split.TEST, tiny_weights, monkeypatch)["found"] == ["/architectures/left.txt"]
+
+
+def test_the_search_would_find_a_key_in_a_descriptor(
+    release: Path, architectures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(SENTINEL.encode())
+    [found] = search(release, Split.TEST, weights, monkeypatch)["found"]
+    assert found.startswith("descriptor")

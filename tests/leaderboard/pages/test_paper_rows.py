@@ -15,7 +15,7 @@ from leaderboard.boards import snapshots
 from leaderboard.models import Release
 from leaderboard.workers.drain import drain
 from tests.builders.entries import make_answered
-from tests.builders.hub import hub_row, write_hub
+from tests.builders.hub import cognition_question, hub_row, write_hub
 from tests.builders.leaderboard import make_model, make_user
 from tests.builders.system import import_tiny_release, run_folder
 
@@ -32,6 +32,8 @@ def whole(django_db_setup, django_db_blocker, services):
         hub_row(f"{dataset[:9]}-{split}-{number}", dataset, number % 3, split=split)
         for dataset in CLIP["tasks"] for split in SPLITS for number in range(3)
     ]  # fmt: skip
+    for number, row in enumerate(rows[:12]):
+        row["questions"]["cognition_0"] = cognition_question(number % 3)
     with django_db_blocker.unblock():
         release = import_tiny_release("whole", write_hub(run_folder("paper-hub-") / "hub", rows))
         make_answered(make_model(make_user("author"), "newcomer"), release, skill=0.7, seed=1)
@@ -49,8 +51,10 @@ def board(name: str, query: str = "") -> dict[str, dict]:
     return {row["model"]: row for row in rows}
 
 
-@pytest.mark.parametrize(("name", "column"), [("pooled-coarse", "coarse"), ("pooled-fine", "fine")])
-def test_table_1_stands_unranked_on_the_pooled_boards(whole, name, column):
+@pytest.mark.parametrize(
+    ("name", "column"), [("pooled-coarse", "coarse"), ("pooled-fine", "fine"), ("cognition", "cognition")]
+)
+def test_table_1_stands_unranked_on_its_three_boards(whole, name, column):
     rows = board(name)
     paper = {model.removeprefix("paper:"): row for model, row in rows.items() if row["kind"] == "paper"}
     printed = {model["name"]: model["table_1"][column] for model in PUBLISHED["models"] if "table_1" in model}
