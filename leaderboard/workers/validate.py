@@ -13,7 +13,7 @@ from evaluator.answers import Protocol, write_answers
 from evaluator.predictions.check import check_file
 from evaluator.release.schema import Split
 from evaluator.sandbox import validate_in_child
-from leaderboard import states, storage
+from leaderboard import bases, states, storage
 from leaderboard.models import Evaluation, Submission
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.queue import Queue, dispatch
@@ -37,8 +37,9 @@ def validate(claim: Claim, should_stop: Callable[[], bool]) -> None:
 
 
 def _check_checkpoint(submission: Submission) -> tuple[dict[str, Any], list[Evaluation]]:
-    with storage.local_files(submission) as weights:  # the only file, or the index beside its shards
-        facts = validate_in_child(weights, submission.architecture)
+    with storage.local_files(submission) as weights, bases.local_base(submission) as base:
+        facts = validate_in_child(weights, submission.architecture, base=base)
+    bases.name_base(submission, facts)
     return facts, [Evaluation(submission=submission, split=split) for split in submission.release.info["splits"]]
 
 
