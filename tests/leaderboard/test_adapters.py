@@ -11,9 +11,10 @@ from knox.models import AuthToken
 from evaluator.answers import read_answers
 from evaluator.encoders.folders import ENVIRONMENT
 from evaluator.encoders.registry import OWN_CONFIGS
-from leaderboard import rescoring, storage, submissions
+from evaluator.errors import InputError
+from leaderboard import outcomes, publication, rescoring, storage, submissions
 from leaderboard.intake import NewSubmission
-from leaderboard.models import Entry, Submission
+from leaderboard.models import Entry, Report, Submission
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.queue import Queue
 from leaderboard.states import EvaluationState, SubmissionState
@@ -21,7 +22,7 @@ from leaderboard.uploads import received_from
 from leaderboard.workers.drain import drain
 from tests.builders.adapters import lora_state, merged_slowly, write_adapter
 from tests.builders.families import write_json
-from tests.builders.leaderboard import make_model, make_release, make_submission, make_user
+from tests.builders.leaderboard import make_evaluation, make_model, make_release, make_submission, make_user
 from tests.builders.system import import_tiny_release, tiny_hub, tiny_weights
 from tests.builders.weights import TINY, tiny_state, write_state
 
@@ -124,9 +125,8 @@ class TestPath:
     def test_adapter_of_another_base_is_rejected_by_the_sandboxed_check(self, release, owner, client, tmp_path):
         base = checkpoint(owner, release, tiny_weights(), "base")
         drain(Queue.VALIDATE)
-        deeper = {
-            name.replace("resblocks.0", "resblocks.31"): tensor for name, tensor in lora_state(tiny_state(0)).items()
-        }
+        pairs = lora_state(tiny_state(0))
+        deeper = {name.replace("resblocks.0", "resblocks.31"): tensor for name, tensor in pairs.items()}
         path = write_adapter(tmp_path / "other", deeper)
         sent = client.post(ADDRESS, fields({file.name: file for file in path.parent.iterdir()}, base=str(base.pk)))
         assert sent.status_code == 201, sent.content
@@ -215,6 +215,19 @@ class TestDoor:
         missing = client.post(ADDRESS, fields(adapter, architecture="placed"))
         assert "or placed for the registry's own weights" in missing.json()["errors"][0]["message"]
 
+    def test_a_published_checkpoint_of_another_can_be_a_base_until_it_is_withdrawn(self, client, tiny, adapter):
+        stranger = make_user("eve")
+        theirs = accepted(stranger, tiny)
+        assert refused(client.post(ADDRESS, fields(adapter, base=str(theirs.pk)))) == {("unknown_base", "base")}
+        evaluation = make_evaluation(theirs, state=EvaluationState.SCORED, split="dev")
+        Report.objects.create(
+            evaluation=evaluation, key_revision=tiny.key_revision, scorer="1", document={}, sha256=""
+        )  # fmt: skip
+        publication.publish_all(theirs, by=stranger)
+        assert client.post(ADDRESS, fields(adapter, base=str(theirs.pk))).status_code == 201
+        submissions.withdraw(theirs, by=stranger)
+        assert refused(client.post(ADDRESS, fields(adapter, base=str(theirs.pk)))) == {("base_not_accepted", "base")}
+
     def test_both_files_are_read_at_once(self, client, tiny, adapter):
         broken = fields({CONFIG: adapter[CONFIG]}, base="x")
         broken["file"].append(SimpleUploadedFile("README.md", b"# mine"))
@@ -254,5 +267,7 @@ class TestDoor:
         assert sent.status_code == 302
         made = Submission.objects.latest("created_at")
         assert made.base_submission == mine and made.base == mine.model
+        Submission.objects.filter(pk=made.pk).update(state=SubmissionState.VALIDATING)
+        outcomes.reject(Submission.objects.get(pk=made.pk), InputError.single("adapter_other_base", "Name another."))
         page = client.get(sent["Location"]).content.decode()
-        assert f"adapter_base={mine.pk}" in page or made.state == "uploaded"
+        assert f"&amp;adapter_base={mine.pk}" in page and "&amp;base=" not in page  # the way back to the form
