@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from evaluator.errors import InputError, Problem
 
+MAX_REPLY_CHARS = 1_000  # of a raw reply that is kept: a token can be a hundred spaces
 ABSTAINED = -1  # also a tie: chosen = -1 is never right
 FOUND = 0  # `chosen` of a localisation row that was given boxes, possibly an empty list
 
@@ -31,6 +32,7 @@ class Protocol(StrEnum):
     CAPTIONS = "captions"
     QUESTIONS = "questions"
     LETTER = "letter"
+    BOXES = "boxes"
     SELF_REPORTED = "self-reported"
 
 

@@ -22,14 +22,13 @@ from evaluator.answering.parts import Part, Resume
 from evaluator.answering.progress import Stage, StageClock
 from evaluator.answering.questions import Asked
 from evaluator.answering.settings import BatchSizes, RunSettings
-from evaluator.answers import ABSTAINED, ANSWERS, ROW_ID, Protocol
+from evaluator.answers import ABSTAINED, ANSWERS, MAX_REPLY_CHARS, ROW_ID, Protocol
 from evaluator.errors import EvaluationFailed, InputError
 from evaluator.generators.generator import AskedImage, Generator, Reply
 from evaluator.pixels.files import PackedImages
 from evaluator.predictions.replies import parse_reply
 from evaluator.release.prompts import render_prompt
 
-MAX_REPLY_CHARS = 1_000  # a token can be a hundred spaces
 UNFINISHED = b"unfinished_replies"  # of a part: ANSWERS has no column for it
 
 

@@ -22,13 +22,15 @@ from evaluator.release.schema import ReleaseInfo, Split
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """One split. items: ITEMS; questions: QUESTIONS, in canonical order; pixels: a file of evaluator.pixels.files."""
+    """One split. items: ITEMS; questions: QUESTIONS, in canonical order; pixels: a file of evaluator.pixels.files, of
+    the split's images or, when `blank`, of grey ones in their place (evaluator.pixels.blank)."""
 
     info: ReleaseInfo
     split: Split
     items: pa.Table
     questions: pa.Table
     pixels: BinaryIO
+    blank: bool = False
 
     def crops(self, architecture: Architecture) -> NDArray[np.uint8]:
         """(items, crop_px, crop_px, 3), for architectures with a crop recipe."""
@@ -45,19 +47,20 @@ class Material:
 @contextmanager
 def open_material(
     release: Path, split: Split, architecture: Architecture, cache: PixelCache,
-    on_pixels: Callable[[int, int], None] = lambda done, total: None,
+    on_pixels: Callable[[int, int], None] = lambda done, total: None, *, blank: bool = False,
 ) -> Iterator[Material]:  # fmt: skip
-    """The material of a split as `architecture` takes it. `on_pixels` hears how many of how many images are ready.
+    """The material of a split as `architecture` takes it, with its own images or blank ones. `on_pixels` hears how many
+    of how many images are ready.
 
     Raises InputError for a folder that is no release or lacks the split, EvaluationFailed `unreadable_image`.
     """
     info, items = read_info(release), read_items(release, split)
     files = items["file"].to_pylist()
     wanted = Wanted(
-        release=release, release_hash=info.hash, split=split, files=files, form=architecture.crop_recipe
+        release=release, release_hash=info.hash, split=split, files=files, form=architecture.crop_recipe, blank=blank
     )  # fmt: skip
     on_pixels(0, len(files))
     with open_pixels(wanted, cache, lambda done: on_pixels(done, len(files))) as pixels:
         yield Material(
-            info=info, split=split, items=items, questions=read_questions(release, split), pixels=pixels
+            info=info, split=split, items=items, questions=read_questions(release, split), pixels=pixels, blank=blank
         )  # fmt: skip

@@ -16,10 +16,12 @@ from evaluator.release.schema import COGNITION, LOCALISATION
 PROTOCOLS = {
     Family.CONTRASTIVE: (Protocol.CAPTIONS, Protocol.QUESTIONS),
     Family.GENERATIVE: (Protocol.QUESTIONS, Protocol.LETTER),
+    Family.DETECTOR: (Protocol.BOXES,),
 }
 LIMITS = {
     Family.CONTRASTIVE: "compares an image with texts; it writes nothing",
     Family.GENERATIVE: "writes answers to questions; it compares no image with captions",
+    Family.DETECTOR: "draws boxes; it answers no question",
 }
 
 

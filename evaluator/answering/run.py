@@ -8,9 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from evaluator.answering import contrastive, generative
+from evaluator.answering import contrastive, detection, generative
 from evaluator.answering.answered import Answered
 from evaluator.answering.embeddings import Embeddings, named_embeddings, write_embeddings
+from evaluator.answering.localisation import ask_localisation
 from evaluator.answering.material import Material, open_material
 from evaluator.answering.parts import Resume
 from evaluator.answering.progress import OnProgress, Stage, StageClock
@@ -70,6 +71,8 @@ def answer_split(
     answered = _answer(model, architecture, material, settings, sizes, clock, resume)
     record = {
         **describe_run(material.info, material.split, architecture, settings, device),
+        **answered.how,
+        "images": "blank" if material.blank else "stored",
         "weights": {"sha256": digest, "bytes": weights.file_bytes, "tolerated": keys.facts()},
         "counts": {"images": material.items.num_rows, "rows": answered.answers.num_rows, **answered.counts},
         "seconds": {stage.value: round(took, 3) for stage, took in clock.seconds.items()}
@@ -92,16 +95,19 @@ def answer_release(
     *,
     cache: PixelCache | None = None,
     on_progress: OnProgress | None = None,
+    blank_images: bool = False,
     **how: Any,
 ) -> Run:
-    """`answer_split` on a split of a release folder, in this process. `cache`: where decoded images are kept."""
+    """`answer_split` on a split of a release folder, in this process. `cache`: where decoded images are kept;
+    `blank_images`: show the model a grey image in place of each item's own (evaluator.pixels.blank)."""
     require_protocol(settings.protocol, architecture.family)
     clock = StageClock(architecture.family, on_progress)
 
     def prepared(done: int, total: int) -> None:
         clock.report(Stage.PIXELS, done, total)
 
-    with open_material(release, split, architecture, cache or PixelCache(), prepared) as material:
+    kept = cache or PixelCache()
+    with open_material(release, split, architecture, kept, prepared, blank=blank_images) as material:
         return answer_split(material, weights, architecture, settings, clock, **how)
 
 
@@ -116,8 +122,9 @@ def _answer(
         case Family.GENERATIVE:
             asked = ask(material.items, material.questions, settings.protocol)
             return generative.answer(model, material.images(), asked, settings, sizes, clock, resume)
-        case _:
-            raise NotImplementedError(architecture.family)
+        case Family.DETECTOR:
+            looked_for = ask_localisation(material.items, material.questions)
+            return detection.answer(model, material.images(), material.items, looked_for, sizes, clock, resume)
 
 
 def write_run(run: Run, folder: Path) -> None:

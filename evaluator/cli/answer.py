@@ -46,11 +46,13 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--device", type=Device, choices=list(Device), default=Device.AUTO)
     parser.add_argument("--precision", type=Precision, choices=list(Precision), default=Precision.FP32)
     parser.add_argument(
-        "--protocol", type=Protocol, choices=[Protocol.CAPTIONS, Protocol.QUESTIONS, Protocol.LETTER],
-        help="default: captions for contrastive models, questions for generative ones",
+        "--protocol", type=Protocol, choices=[protocol for protocol in Protocol if protocol != Protocol.SELF_REPORTED],
+        help="default: captions for contrastive models, questions for generative ones, boxes for detectors",
     )  # fmt: skip
     parser.add_argument("--pixel-cache", type=Path, metavar="DIR",
                         help="keep decoded images here, for the next model on the same split")  # fmt: skip
+    parser.add_argument("--no-image", action="store_true",
+                        help="show a grey image in place of each, to learn what the questions tell alone")  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -70,13 +72,15 @@ def run(args: argparse.Namespace) -> None:
 
         done = answer_release(
             args.release, args.split, weights, architecture, settings, cache=PixelCache(folder=args.pixel_cache),
-            on_progress=show,
+            on_progress=show, blank_images=args.no_image,
         )  # fmt: skip
         done.record["weights"] |= weights.adapter_facts()
     write_run(done, args.out)
     counts, seconds = done.record["counts"], done.record["seconds"]
     print(f"{counts['rows']:,} questions on {counts['images']:,} images answered in {seconds['total']:.1f} s")
     print(f"{done.record['images_per_s']:,.0f} images/s on {done.record['device']['name']}")
+    if args.no_image:
+        print("note: no image was shown; these answers are the no-image baseline of this model")
     for use in done.record["weights"]["tolerated"]:
         print(f"tolerated: {use['what']}")
     for count, what in NOTES.items():

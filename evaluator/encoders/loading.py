@@ -33,15 +33,19 @@ def maker_of(architecture: Architecture) -> ModuleType:
         from evaluator.encoders import open_clip
 
         return open_clip
-    if architecture.family is Family.CONTRASTIVE:
-        from evaluator.encoders import transformers_contrastive
+    match architecture.family:
+        case Family.CONTRASTIVE:
+            from evaluator.encoders import transformers_contrastive
 
-        return transformers_contrastive
-    if architecture.family is Family.GENERATIVE:
-        from evaluator.generators import transformers
+            return transformers_contrastive
+        case Family.GENERATIVE:
+            from evaluator.generators import transformers
 
-        return transformers
-    raise NotImplementedError(architecture.family)
+            return transformers
+        case Family.DETECTOR:
+            from evaluator.detectors import owl
+
+            return owl
 
 
 def expected_tensors(architecture: Architecture) -> Expected:

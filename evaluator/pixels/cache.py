@@ -19,7 +19,15 @@ from typing import BinaryIO
 import PIL
 
 from evaluator.errors import EvaluationFailed
-from evaluator.pixels.files import crop_bytes, pack_images, packed_bytes, write_crops
+from evaluator.pixels.files import (
+    crop_bytes,
+    pack_blank,
+    pack_images,
+    packed_blank_bytes,
+    packed_bytes,
+    write_blank_crop,
+    write_crops,
+)
 from evaluator.pixels.recipe import CropRecipe
 from evaluator.release.schema import Split
 
@@ -42,28 +50,38 @@ class PixelCache:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """The images of a split, in order, as crops by the recipe `form`, or packed whole when it is None."""
+    """The images of a split, in order, as crops by the recipe `form`, or packed whole when it is None. `blank`: in
+    place of each the grey image of evaluator.pixels.blank."""
 
     release: Path
     release_hash: str
     split: Split
     files: Sequence[str]
     form: CropRecipe | None
+    blank: bool = False
 
     @property
     def name(self) -> str:
         """Equal for equal content, wherever the release lies. Another Pillow may decode or resize otherwise."""
         form = PACKED if self.form is None else f"{self.form.key} pillow {PIL.__version__}"
+        if self.blank:
+            form += " blank"
         facts = "\0".join([self.release_hash, self.split, form, *self.files])
         return f"{hashlib.sha256(facts.encode()).hexdigest()}{SUFFIX}"
 
     def n_bytes(self) -> int:
         """The size of the file. Raises EvaluationFailed `unreadable_image` for a missing image that is to be packed."""
-        return packed_bytes(self.release, self.files) if self.form is None else crop_bytes(len(self.files), self.form)
+        n = len(self.files)
+        if self.form is not None:
+            return crop_bytes(1 if self.blank else n, self.form)
+        return packed_blank_bytes(n) if self.blank else packed_bytes(self.release, self.files)
 
     def write(self, out: BinaryIO, on_done: OnDone) -> None:
         """Make the file. Raises EvaluationFailed `unreadable_image`."""
-        if self.form is None:
+        if self.blank:
+            pack_blank(len(self.files), out) if self.form is None else write_blank_crop(self.form, out)
+            on_done(len(self.files))
+        elif self.form is None:
             pack_images(self.release, self.files, out, on_done)
         else:
             write_crops(self.release, self.files, self.form, out, on_done)

@@ -1,7 +1,8 @@
 """The images of a split in one file, which can be handed to a sandbox as one descriptor.
 
-Two forms. Crops: uint8 (n, crop_px, crop_px, 3), nothing else. Packed: the image files one after the other, for models
-that bring a processor of their own: n, then n + 1 offsets (all int64, little-endian), then the bytes.
+Two forms. Crops: uint8 (n, crop_px, crop_px, 3), nothing else; a single crop stands for all n images. Packed: the image
+files one after the other, for models that bring a processor of their own: n, then n + 1 offsets (all int64,
+little-endian), then the bytes.
 """
 
 import io
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from evaluator.pixels.blank import blank_image, blank_png
 from evaluator.pixels.crop import Pixels, crop
 from evaluator.pixels.read import decode, file_size, read_image, read_whole
 from evaluator.pixels.recipe import CropRecipe
@@ -46,16 +48,19 @@ def open_crops(file: BinaryIO, n: int, recipe: CropRecipe) -> NDArray[np.uint8]:
     """The crops of n images, read on touch. Raises ValueError for a file of another size."""
     shape = (n, recipe.crop_px, recipe.crop_px, 3)
     n_bytes = os.fstat(file.fileno()).st_size
+    if not n:
+        return np.empty(shape, np.uint8)
+    if n_bytes == crop_bytes(1, recipe):
+        return np.broadcast_to(np.memmap(file, np.uint8, "r", shape=(1, *shape[1:])), shape)
     if n_bytes != crop_bytes(n, recipe):
         raise ValueError(f"{n_bytes:,} bytes are no crops of shape {shape}")
-    return np.memmap(file, np.uint8, "r", shape=shape) if n else np.empty(shape, np.uint8)
+    return np.memmap(file, np.uint8, "r", shape=shape)
 
 
 def pack_images(folder: Path, files: Sequence[str], out: BinaryIO, on_done: OnDone) -> None:
     """Put the image files one after the other, undecoded. EvaluationFailed `unreadable_image` names a missing one."""
     sizes = [file_size(folder / file) for file in files]
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(OFFSET)
-    out.write(np.array([len(files)], OFFSET).tobytes() + offsets.tobytes())
+    _write_offsets(sizes, out)
     for done, (file, size) in enumerate(zip(files, sizes, strict=True), 1):
         out.write(read_whole(folder / file, size))
         on_done(done)
@@ -69,6 +74,28 @@ def packed_bytes(folder: Path, files: Sequence[str]) -> int:
 def crop_bytes(n: int, recipe: CropRecipe) -> int:
     """The size of the file that `write_crops` writes for n images."""
     return n * recipe.crop_px**2 * 3
+
+
+def write_blank_crop(recipe: CropRecipe, out: BinaryIO) -> None:
+    """The grey image of evaluator.pixels.blank as crops."""
+    out.write(crop(blank_image(), recipe).tobytes())
+
+
+def pack_blank(n: int, out: BinaryIO) -> None:
+    """The grey image of evaluator.pixels.blank, n times, packed."""
+    content = blank_png()
+    _write_offsets([len(content)] * n, out)
+    out.write(content * n)
+
+
+def packed_blank_bytes(n: int) -> int:
+    """The size of the file that `pack_blank` writes."""
+    return OFFSET.itemsize * (n + 2) + n * len(blank_png())
+
+
+def _write_offsets(sizes: Sequence[int], out: BinaryIO) -> None:
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(OFFSET)
+    out.write(np.array([len(sizes)], OFFSET).tobytes() + offsets.tobytes())
 
 
 class PackedImages:

@@ -10,13 +10,12 @@ import pyarrow.compute as pc
 from evaluator.answering.embeddings import Embeddings, named_embeddings
 from evaluator.answering.localisation import FOUND, ask_localisation
 from evaluator.answering.questions import ask
-from evaluator.answers import ABSTAINED, ANSWER_BOX, ANSWERS, ROW_ID, Protocol
+from evaluator.answers import ABSTAINED, ANSWER_BOX, ANSWERS, MAX_REPLY_CHARS, ROW_ID, Protocol
 from evaluator.encoders.architecture import Family
+from evaluator.release.boxes import MAX_BOXES
 from evaluator.sandbox.frames import BrokenFrames
 
 SCORE_SLACK = 1e-3  # bf16 cosines of equal vectors may exceed 1
-MAX_REPLY_CHARS = 4_000
-MAX_BOXES = 1_000  # of one image
 
 
 def rows_asked(items: pa.Table, questions: pa.Table, family: Family, protocol: Protocol) -> pa.Table:
@@ -57,11 +56,12 @@ def checked_answers(payload: bytes, rows: pa.Table, protocol: Protocol, family: 
         _check_boxes(answers, rows)
     elif family is Family.GENERATIVE and protocol is Protocol.QUESTIONS:
         _require_empty(answers, "scores", "boxes")
-        longest = pc.max(pc.utf8_length(answers["text"])).as_py()
-        if answers["text"].null_count or longest > MAX_REPLY_CHARS:
-            raise BrokenFrames("a question without a reply, or a reply that is too long")
+        _require_where_asked(answers, "text")
+        if (pc.max(pc.utf8_length(answers["text"])).as_py() or 0) > MAX_REPLY_CHARS:
+            raise BrokenFrames("a reply that is too long")
     else:
         _require_empty(answers, "text", "boxes")
+        _require_where_asked(answers, "scores")
         _check_scores(answers, n_options, lowest=-1.0 if family is Family.CONTRASTIVE else -np.inf)
     return answers
 
@@ -80,11 +80,18 @@ def _require_empty(answers: pa.Table, *names: str) -> None:
             raise BrokenFrames(f"{name} where none were asked for")
 
 
+def _require_where_asked(answers: pa.Table, name: str) -> None:
+    """Null stands only where the prompt was too long to be put to the model: abstained, and marked truncated."""
+    not_put = pc.and_(pc.equal(answers["chosen"], ABSTAINED), answers["truncated"])
+    if not pc.all(pc.or_(answers[name].is_valid(), pc.fill_null(not_put, False))).as_py():
+        raise BrokenFrames(f"{name} missing where there should be one")
+
+
 def _check_scores(answers: pa.Table, n_options: np.ndarray, *, lowest: float) -> None:
     """A cosine lies within −1 and 1; the logarithm of a probability is at most 0."""
     found = answers["scores"].combine_chunks()
-    lengths = found.value_lengths()
-    if lengths.null_count or not np.array_equal(lengths.to_numpy(), n_options):
+    given = found.is_valid().to_numpy(zero_copy_only=False)
+    if not np.array_equal(found.value_lengths().drop_null().to_numpy(), n_options[given]):
         raise BrokenFrames("a question without a score for every option")
     scores = found.flatten().to_numpy(zero_copy_only=False)
     highest = 1.0 if np.isfinite(lowest) else 0.0

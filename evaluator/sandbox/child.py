@@ -107,6 +107,7 @@ def _answer(spec: dict[str, Any], files: Files, pipe: BinaryIO) -> dict[str, Any
         material = Material(
             info=info_from_json(spec["info"]), split=Split(spec["split"]), items=from_stream(files["items"]),
             questions=from_stream(files["questions"]), pixels=stack.enter_context(os.fdopen(files["pixels"], "rb")),
+            blank=spec["blank"],
         )  # fmt: skip
         settings = RunSettings(
             protocol=Protocol(spec["protocol"]), device=Device(spec["device"]), precision=Precision(spec["precision"])

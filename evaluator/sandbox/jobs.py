@@ -23,9 +23,10 @@ class AnswerJob:
     architecture: str  # a registered name
     base: Path | None = None  # what an adapter stands on
     weights_sha256: str | None = None  # of what was validated, see `set_digest`
-    protocol: Protocol = Protocol.CAPTIONS
+    protocol: Protocol | None = None  # None: the family's own, see `default_protocol`
     device: Device = Device.AUTO
     precision: Precision = Precision.FP32
+    blank_images: bool = False  # a grey image in place of each, see evaluator.pixels.blank
     timeout_s: float = 7200.0
     cache: PixelCache = field(default_factory=PixelCache)
 

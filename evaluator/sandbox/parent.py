@@ -10,7 +10,8 @@ import pyarrow as pa
 from evaluator.answering.material import Material, open_material
 from evaluator.answering.parts import Part, Resume
 from evaluator.answering.progress import Progress, Stage, StageClock
-from evaluator.answering.questions import require_protocol
+from evaluator.answering.questions import default_protocol, require_protocol
+from evaluator.answers import Protocol
 from evaluator.encoders.architecture import Architecture, Family
 from evaluator.encoders.choices import Device
 from evaluator.encoders.registry import get_architecture
@@ -74,30 +75,33 @@ def answer_in_child(
     Whether a weak sandbox will do is the caller's to decide before, from `sandbox_level`.
     """
     architecture = get_architecture(job.architecture)
-    require_protocol(job.protocol, architecture.family)
+    protocol = job.protocol or default_protocol(architecture.family)
+    require_protocol(protocol, architecture.family)
     paths = _weights_paths(job.weights, job.base)
     child = spare.take(job.device)
     try:
         with _material(job, architecture, on_progress, should_stop) as material:
-            return _answer(job, architecture, material, paths, child, on_progress, should_stop, resume or Resume())
+            return _answer(
+                job, architecture, protocol, material, paths, child, on_progress, should_stop, resume or Resume()
+            )
     finally:
         if child.process.poll() is None:
             discard(child)
 
 
 def _answer(
-    job: AnswerJob, architecture: Architecture, material: Material, paths: Mapping[str, Path], child: Child,
-    on_progress: OnProgress, should_stop: ShouldStop, resume: Resume,
+    job: AnswerJob, architecture: Architecture, protocol: Protocol, material: Material, paths: Mapping[str, Path],
+    child: Child, on_progress: OnProgress, should_stop: ShouldStop, resume: Resume,
 ) -> ChildAnswers:  # fmt: skip
     family, items = architecture.family, material.items
-    rows = rows_asked(items, material.questions, family, job.protocol)
+    rows = rows_asked(items, material.questions, family, protocol)
     memory = None if child.gpu else LIBRARIES_BYTES + 4 * _bytes_of(paths) + 4096 * MIB
     spec = {
-        "task": "answer", "architecture": job.architecture, "split": job.split, "protocol": job.protocol,
+        "task": "answer", "architecture": job.architecture, "split": job.split, "protocol": protocol,
         "device": job.device, "precision": job.precision, "weights_sha256": job.weights_sha256,
-        "sandbox": child.level, "info": info_as_json(material.info),
+        "sandbox": child.level, "blank": job.blank_images, "info": info_as_json(material.info),
     }  # fmt: skip
-    answer_bytes = most_bytes(rows, job.protocol, family)
+    answer_bytes = most_bytes(rows, protocol, family)
     embedding_bytes = items.num_rows * MAX_DIMENSIONS * 4 if family is Family.CONTRASTIVE else 0
     caps = {
         **JSON_CAPS, Kind.ANSWERS: answer_bytes, Kind.EMBEDDINGS: embedding_bytes,
@@ -115,7 +119,7 @@ def _answer(
         )  # fmt: skip
     record = _result(frames)
     try:
-        answers = checked_answers(frames.payloads.get(Kind.ANSWERS, b""), rows, job.protocol, family)
+        answers = checked_answers(frames.payloads.get(Kind.ANSWERS, b""), rows, protocol, family)
         embeddings = (
             checked_embeddings(frames.payloads.get(Kind.EMBEDDINGS, b""), items)
             if family is Family.CONTRASTIVE else None
@@ -143,7 +147,9 @@ def _material(
             raise EvaluationFailed("stopped", "The evaluation was stopped.", retry=False)
         clock.report(Stage.PIXELS, done, total)
 
-    with open_material(job.release, job.split, architecture, job.cache, prepared) as material:
+    with open_material(
+        job.release, job.split, architecture, job.cache, prepared, blank=job.blank_images
+    ) as material:  # fmt: skip
         yield material
 
 

@@ -49,6 +49,7 @@ PROTOCOLS = {
     Protocol.CAPTIONS: "The options were captions, and the caption closest to the image was chosen.",
     Protocol.QUESTIONS: "The question was put as text and the reply was read by a strict parser.",
     Protocol.LETTER: "The likeliest option letter was taken as the answer.",
+    Protocol.BOXES: "The dataset's classes were named, and the boxes that the model drew are its answer.",
     Protocol.SELF_REPORTED: "The author computed the answers and uploaded them as a prediction file.",
 }
 LEGEND = (

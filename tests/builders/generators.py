@@ -1,4 +1,4 @@
-"""Tiny generative models with all that belongs to them. In: a folder; out: folders as organisers place them, with weights.
+"""Tiny generative models. In: a folder; out: folders as organisers place them, with weights.
 
 Nothing is downloaded: tokenizers are trained on a few prompts, weights are random.
 """

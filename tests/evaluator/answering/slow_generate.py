@@ -1,4 +1,4 @@
-"""The definition, written the slow way with transformers alone: one image, one question, one whole forward at a time."""
+"""The definition, the slow way, with transformers alone: one image, one question, one whole forward at a time."""
 
 from pathlib import Path
 from string import ascii_uppercase

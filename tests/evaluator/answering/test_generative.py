@@ -212,7 +212,8 @@ def test_replies_are_parsed_counted_and_capped(tmp_path: Path) -> None:
     options = ["basophil", "neutrophil"]
     table = [
         ("A", True, 0), (" b.\n", True, 1), ("B) neutrophil", True, 1), ("A) basophil or B) neutrophil", True, -1),
-        ("C", True, -1), ("", True, -1), ("The answer is neutrophil", False, -1), ("A) basophil" + " " * 5000, False, 0),
+        ("C", True, -1), ("", True, -1), ("The answer is neutrophil", False, -1),
+        ("A) basophil" + " " * 5000, False, 0),
         (" " * 2000 + "A", True, -1),
     ]  # fmt: skip
     questions = questions_table(options, len(table) + 1)

@@ -22,6 +22,7 @@ from evaluator.answering.parts import Part, Resume
 from evaluator.answering.progress import STAGES
 from evaluator.answering.run import answer_release
 from evaluator.answering.settings import RunSettings
+from evaluator.answers import Protocol
 from evaluator.encoders.architecture import Family
 from evaluator.encoders.choices import Device
 from evaluator.encoders.registry import get_architecture
@@ -255,14 +256,13 @@ def test_flood_of_plain_output_is_dropped(job: AnswerJob, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("change", ["drop", "swap", "scores", "chosen", "nan", "column", "text", "boxes"])
 def test_answers_to_other_questions_are_not_taken(job: AnswerJob, change: str) -> None:
-    rows = rows_asked(
-        read_items(job.release, Split.TEST), read_questions(job.release, Split.TEST), Family.CONTRASTIVE, job.protocol
-    )
+    items, questions = read_items(job.release, Split.TEST), read_questions(job.release, Split.TEST)
+    rows = rows_asked(items, questions, Family.CONTRASTIVE, Protocol.CAPTIONS)
     with open_checkpoint(job.weights) as weights:
         good = answer_release(
             job.release, job.split, weights, get_architecture(TINY), RunSettings(device=Device.CPU)
         ).answers
-    how = (job.protocol, Family.CONTRASTIVE)
+    how = (Protocol.CAPTIONS, Family.CONTRASTIVE)
     assert checked_answers(as_stream(good), rows, *how).equals(good)
     given = good.to_pylist()
     if change == "drop":
