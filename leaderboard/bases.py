@@ -28,8 +28,8 @@ MOST_SUGGESTED = 100
 
 
 def stands_on_base(submission: Submission) -> bool:
-    """Whether the submission is an adapter."""
-    return submission.kind == SubmissionKind.CHECKPOINT and is_adapter(file["name"] for file in submission.files)
+    """Whether the submission's files are an adapter's, whoever made it: a baseline may run an author's files."""
+    return is_adapter(file["name"] for file in submission.files)
 
 
 def problems_with(user: User, base: str, architecture: str) -> Iterator[Problem]:
