@@ -17,7 +17,7 @@ from leaderboard.queue import Queue, claims
 from leaderboard.states import EvaluationState
 from leaderboard.submissions import combined_state
 
-PUBLIC_FACTS = ("parameters", "tensors", "dtypes", "tolerated", "rows", "abstained")
+PUBLIC_FACTS = ("parameters", "tensors", "dtypes", "tolerated", "base", "adapter", "rows", "abstained")
 # Kept for comparing weights, or shown beside the facts already.
 UNREAD_FACTS = ("tensor_hashes", "canonical_hash", "sha256", "file_bytes", "architecture")
 SPLIT_ORDER = (Split.TEST, Split.SEALED, Split.DEV)  # hidden ones first: they are what counts
@@ -80,12 +80,22 @@ def read_detail(user: AnyUser, submission: Submission) -> Detail:
         name: value for name, value in submission.facts.items()
         if (name not in UNREAD_FACTS if inspects else name in PUBLIC_FACTS)
     }  # fmt: skip
+    if "base" in facts:
+        facts["base"] = _known_base(user, facts["base"])
     return Detail(
         submission=submission, state=combined_state(submission), inspects=inspects, facts=facts,
         evaluations=details if inspects else [found for found in details if found.report],
         events=list(submission.events.select_related("evaluation")) if inspects else _public_events(submission),
         withdrawn=any(entry.withdrawn for entry in entries),
     )  # fmt: skip
+
+
+def _known_base(user: AnyUser, base: dict[str, str]) -> dict[str, str]:
+    """What an adapter stands on, without the id of a submission that the reader may not know of."""
+    named = base.get("submission")
+    if named and not permissions.visible_to(user, Submission.objects.filter(pk=named)).exists():
+        return {"sha256": base["sha256"]}
+    return base
 
 
 def _evaluation(found: Evaluation, entry: Entry | None, inspects: bool) -> EvaluationDetail:

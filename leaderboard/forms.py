@@ -1,5 +1,6 @@
 """What people type into pages. In: POST data; out: cleaned values. The rules stand in leaderboard.intake."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -10,7 +11,8 @@ from django.urls import reverse
 from evaluator.encoders.architecture import Architecture
 from evaluator.errors import InputError
 from evaluator.release.schema import Split
-from leaderboard import architectures, permissions
+from evaluator.weights.adapter import is_adapter
+from leaderboard import architectures, bases, permissions
 from leaderboard.intake import NewSubmission
 from leaderboard.models import Model, Release, Submission, User
 from leaderboard.models.submissions import SubmissionKind
@@ -88,12 +90,19 @@ class CheckpointForm(SubmitForm):
     base = forms.CharField(
         required=False, max_length=80, label="Fine-tuned from (optional)", help_text="The short name of the base model."
     )
+    adapter_base = forms.CharField(
+        required=False, max_length=120, label="Base of the adapter",
+        help_text="The id of an accepted checkpoint of the same architecture (the last part of its page's address), or "
+        "the architecture's name for weights that the registry has. Readers will see its SHA-256 and its model's name.",
+        widget=forms.TextInput({"list": "adapter-bases", "autocomplete": "off", "spellcheck": "false"}),
+    )  # fmt: skip
     file = SeveralFilesField(
         label="Weights", allow_empty_file=True,
-        help_text="One .safetensors file, or all shards together with their model.safetensors.index.json. "
+        help_text="One .safetensors file, all shards together with their model.safetensors.index.json, or a LoRA "
+        "adapter: adapter_model.safetensors and adapter_config.json. "
         "Convert other formats on your own machine: python -m evaluator convert CKPT.pt --out FILE.safetensors",
     )  # fmt: skip
-    field_order = ("release", "model", "architecture", "file", "base", "publish")
+    field_order = ("release", "model", "architecture", "file", "adapter_base", "base", "publish")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -103,6 +112,27 @@ class CheckpointForm(SubmitForm):
         field.widget.attrs.update({
             "hx-get": reverse("architecture-chosen"), "hx-trigger": "change", "hx-target": "#chosen-architecture",
         })  # fmt: skip
+
+    def clean(self) -> dict[str, Any]:
+        """Each of the two bases belongs to one kind of file."""
+        values = super().clean() or self.cleaned_data
+        adapter = is_adapter(upload.name or "" for upload in values.get("file", ()) if upload)
+        if values.get("adapter_base") and "file" in values and not adapter:
+            self.add_error("adapter_base", "Only an adapter has one: add its two files, or leave this empty.")
+        if values.get("base") and adapter:
+            self.add_error("base", "An adapter is fine-tuned from the base that it stands on: leave this empty.")
+        return values
+
+    def asked(self) -> NewSubmission:
+        asked = super().asked()
+        return replace(asked, base=self.cleaned_data["adapter_base"].strip()) if asked.is_adapter else asked
+
+    def refuse(self, error: InputError) -> None:
+        if self.asked().is_adapter:
+            moved = {bases.FIELD: "adapter_base"}
+            problems = [replace(each, field=moved.get(each.field or "", each.field)) for each in error.problems]
+            error = InputError(problems, error.counts)
+        super().refuse(error)
 
     def chosen_architecture(self) -> Architecture | None:
         """The architecture that the field holds now, sent or prefilled; None when there is none of that name."""

@@ -13,9 +13,12 @@ from django.conf import settings
 from evaluator.encoders.registry import get_architecture
 from evaluator.errors import InputError, Problem
 from evaluator.release.schema import FACETS, Split
+from evaluator.weights import checkpoint
+from evaluator.weights.adapter import is_adapter, read_adapter
 from evaluator.weights.checkpoint import open_files, read_checkpoint
-from evaluator.weights.shards import MAX_FILES, is_index, set_digest
-from leaderboard import permissions
+from evaluator.weights.header import MAX_FILE_BYTES
+from evaluator.weights.shards import MAX_FILES, set_digest
+from leaderboard import bases, permissions
 from leaderboard.models import Model, Release, User
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.uploads import Received
@@ -36,11 +39,16 @@ class NewSubmission:
     files: tuple[Received, ...]
     split: str = ""  # prediction files
     architecture: str = ""  # checkpoints
-    base: str = ""  # slug of the model it was fine-tuned from
+    base: str = ""  # slug of the model it was fine-tuned from; for an adapter what it stands on, see `bases`
     target: tuple[str, ...] = ()  # "facet=value"
     sha256: str = ""  # what the sender believes `digest(files)` to be
     publish: bool = False
     idempotency_key: str | None = None
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether these files change other weights."""
+        return self.kind == SubmissionKind.CHECKPOINT and is_adapter(file.name for file in self.files)
 
 
 def problems_with(user: User, new: NewSubmission) -> Iterator[Problem]:
@@ -64,7 +72,9 @@ def problems_with(user: User, new: NewSubmission) -> Iterator[Problem]:
             message=f"{'The file' if len(new.files) == 1 else 'The set'} arrived with SHA-256 {digest(new.files)}, "
                     "not the one you gave: send it again.",
         )  # fmt: skip
-    if new.base and not permissions.visible_to(user, Model.objects.filter(slug=new.base)).exists():
+    if new.is_adapter:
+        yield from bases.problems_with(user, new.base, new.architecture)
+    elif new.base and not permissions.visible_to(user, Model.objects.filter(slug=new.base)).exists():
         yield Problem(code="unknown_base", field="base", message=f"No model {new.base} is known: give its slug.")
     for target in new.target:
         facet, _, value = target.partition("=")
@@ -118,7 +128,10 @@ def _checkpoint_problems(new: NewSubmission) -> Iterator[Problem]:
 
 def _read_headers(files: tuple[Received, ...]) -> None:
     with open_files({file.name: file.path for file in files}) as opened:
-        read_checkpoint(opened)
+        if is_adapter(opened):  # whether it fits its base is seen in validation
+            read_adapter(opened, max_bytes=MAX_FILE_BYTES)
+        else:
+            read_checkpoint(opened)
 
 
 def _prediction_problems(new: NewSubmission) -> Iterator[Problem]:
@@ -147,5 +160,5 @@ def digest(files: tuple[Received, ...]) -> str:
 
 
 def main_name(files: tuple[Received, ...]) -> str:
-    """The name by which a submission is opened: the only file's, or that of the index of shards."""
-    return next((file.name for file in files if is_index(file.name)), files[0].name)
+    """The name by which a submission is opened: the only file's, an index of shards', or an adapter's weights'."""
+    return checkpoint.main_name(file.name for file in files)

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 
 from evaluator.encoders.registry import get_architecture
 from evaluator.errors import InputError
-from leaderboard import intake, outcomes, permissions, publication, quota, states, storage
+from leaderboard import bases, intake, outcomes, permissions, publication, quota, states, storage
 from leaderboard.intake import NewSubmission
 from leaderboard.models import Evaluation, Model, QueueSwitch, Submission, User
 from leaderboard.queue import Queue, dispatch
@@ -29,13 +29,15 @@ def submit(user: User, new: NewSubmission) -> Submission:
         raise InputError(problems)
     if earlier := _earlier(user, new):
         return earlier
+    base_submission = bases.find_submission(user, new.base) if new.is_adapter else None
     stored = [(file, storage.put_received(file)) for file in new.files]
     try:
         with transaction.atomic():
             submission = Submission.objects.create(
                 model=model or _create_model(user, new), owner=user, release=new.release, kind=new.kind,
-                split=new.split, architecture=new.architecture, base=_base(user, new), target=list(new.target),
-                publish=new.publish, idempotency_key=new.idempotency_key or None, file_name=intake.main_name(new.files),
+                split=new.split, architecture=new.architecture, base=_base(user, new), base_submission=base_submission,
+                target=list(new.target), publish=new.publish, idempotency_key=new.idempotency_key or None,
+                file_name=intake.main_name(new.files),
                 files=[{"name": file.name, "sha256": blob.sha256, "size": blob.size} for file, blob in stored],
                 file_sha256=intake.digest(new.files), file_size=sum(blob.size for _, blob in stored),
             )  # fmt: skip
@@ -147,7 +149,8 @@ def _earlier(user: User, new: NewSubmission) -> Submission | None:
         return None
     asked = (new.model, new.kind, new.release.pk, new.split, intake.digest(new.files))
     made = (earlier.model.slug, earlier.kind, earlier.release_id, earlier.split, earlier.file_sha256)
-    if asked != made:
+    other_base = new.is_adapter and bases.find_submission(user, new.base) != earlier.base_submission
+    if asked != made or other_base:
         raise InputError.single(
             "idempotency_key_reused", "This Idempotency-Key made another submission: use a new one.",
             field="Idempotency-Key",
@@ -169,4 +172,7 @@ def _create_model(user: User, new: NewSubmission) -> Model:
 
 
 def _base(user: User, new: NewSubmission) -> Model | None:
+    if new.is_adapter:
+        stands_on = bases.find_submission(user, new.base)
+        return stands_on.model if stands_on else None
     return permissions.get_model(user, new.base) if new.base else None

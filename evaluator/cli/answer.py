@@ -9,7 +9,7 @@ from evaluator.answering.settings import RunSettings
 from evaluator.answers import Protocol
 from evaluator.cli.files import require_file
 from evaluator.cli.progress import ProgressLine
-from evaluator.cli.validate import add_architecture
+from evaluator.cli.validate import add_architecture, add_base
 from evaluator.encoders.choices import Device, Precision
 from evaluator.encoders.registry import find_architecture
 from evaluator.pixels.cache import PixelCache
@@ -20,6 +20,8 @@ EXAMPLE = """\
 example:
   python -m evaluator answer --release ubench-1.0 --split test --weights model.safetensors \\
       --architecture ViT-B-32 --out runs/model
+  python -m evaluator answer --release ubench-1.0 --split test --weights lora/adapter_model.safetensors \\
+      --base model.safetensors --architecture ViT-B-32 --out runs/lora
 """
 
 NOTES = {
@@ -37,7 +39,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--release", required=True, type=Path, help="a release folder or an unpacked question pack")
     parser.add_argument("--split", required=True, type=Split, choices=list(Split))
     parser.add_argument("--weights", required=True, type=Path, metavar="FILE.safetensors|FILE.index.json",
-                        help="a safetensors file, or the index of shards in the same folder")  # fmt: skip
+                        help="a safetensors file, the index of shards in the same folder, or an adapter")  # fmt: skip
+    add_base(parser)
     add_architecture(parser)
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="gets answers.parquet, run.json …")
     parser.add_argument("--device", type=Device, choices=list(Device), default=Device.AUTO)
@@ -55,10 +58,13 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> None:
     architecture = find_architecture(args.architecture)
-    require_file(args.weights)
+    for path in (args.weights, args.base):
+        if path is not None:
+            require_file(path)
     protocol = args.protocol or default_protocol(architecture.family)
     settings = RunSettings(protocol=protocol, device=args.device, precision=args.precision)
-    with open_checkpoint(args.weights) as weights, ProgressLine() as line:  # wrong files are refused before torch comes
+    # Wrong files are refused before torch comes.
+    with open_checkpoint(args.weights, args.base) as weights, ProgressLine() as line:
         from evaluator.answering.run import answer_release, write_run
 
         def show(progress: Progress) -> None:
@@ -68,6 +74,7 @@ def run(args: argparse.Namespace) -> None:
             args.release, args.split, weights, architecture, settings, cache=PixelCache(folder=args.pixel_cache),
             on_progress=show, blank_images=args.no_image,
         )  # fmt: skip
+        done.record["weights"] |= weights.adapter_facts()
     write_run(done, args.out)
     counts, seconds = done.record["counts"], done.record["seconds"]
     print(f"{counts['rows']:,} questions on {counts['images']:,} images answered in {seconds['total']:.1f} s")

@@ -15,7 +15,7 @@ from evaluator.encoders.choices import Precision
 from evaluator.weights.checkpoint import Checkpoint
 from evaluator.weights.header import Header
 from evaluator.weights.keys import KeyMatch, match_keys
-from evaluator.weights.tensors import arrange, map_tensors
+from evaluator.weights.tensors import MergedTensors, arrange, arrange_changed, map_tensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +79,12 @@ def load_model(
     """
     maker = maker_of(architecture)
     model = maker.build_model(architecture)
-    tensors = arrange(map_tensors(weights), keys)
+    found = map_tensors(weights, keys.sources)
+    tensors = arrange(found.stored if isinstance(found, MergedTensors) else found, keys)
     state = model.state_dict()
     tensors |= {name: torch.zeros_like(state[name]) for name in keys.zeros}
     model.load_state_dict(tensors, strict=True, assign=False)
+    if isinstance(found, MergedTensors):
+        for name, tensor in arrange_changed(found, keys):
+            state[name].copy_(tensor)
     return maker.wrap_model(model.to(device), architecture, device, precision)

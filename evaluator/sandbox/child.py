@@ -130,6 +130,7 @@ def _answer(spec: dict[str, Any], files: Files, pipe: BinaryIO) -> dict[str, Any
             if sick := sickness(error):
                 raise sick from error
             raise
+        run.record["weights"] |= weights.adapter_facts()
     write_frame(pipe, Kind.ANSWERS, as_stream(run.answers))
     if run.embeddings is not None:
         write_frame(pipe, Kind.EMBEDDINGS, run.embeddings["embedding"].tobytes())
@@ -137,8 +138,13 @@ def _answer(spec: dict[str, Any], files: Files, pipe: BinaryIO) -> dict[str, Any
 
 
 def _open_weights(files: Files, stack: ExitStack) -> Checkpoint:
-    named = {name.removeprefix("weights/"): fd for name, fd in files.items() if name.startswith("weights/")}
-    return read_checkpoint({name: stack.enter_context(os.fdopen(fd, "rb")) for name, fd in named.items()})
+    own, base = (
+        {
+            name.removeprefix(folder): stack.enter_context(os.fdopen(fd, "rb"))
+            for name, fd in files.items() if name.startswith(folder)
+        } for folder in ("weights/", "base/")
+    )  # fmt: skip
+    return read_checkpoint(own, base=base)
 
 
 def _sparse(pipe: BinaryIO) -> Callable[[Progress], None]:

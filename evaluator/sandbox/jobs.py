@@ -19,8 +19,9 @@ class AnswerJob:
 
     release: Path
     split: Split
-    weights: Path  # a safetensors file, or the index beside its shards
+    weights: Path  # a safetensors file, the index beside its shards, or the weights of an adapter beside its config
     architecture: str  # a registered name
+    base: Path | None = None  # what an adapter stands on
     weights_sha256: str | None = None  # of what was validated, see `set_digest`
     protocol: Protocol | None = None  # None: the family's own, see `default_protocol`
     device: Device = Device.AUTO

@@ -33,15 +33,18 @@ OnProgress = Callable[[dict[str, Any]], None]
 ShouldStop = Callable[[], bool]
 
 
-def validate_in_child(weights: Path, architecture: str, limits: JobLimits | None = None) -> dict[str, Any]:
+def validate_in_child(
+    weights: Path, architecture: str, limits: JobLimits | None = None, *, base: Path | None = None
+) -> dict[str, Any]:
     """Check a checkpoint fully in a sandbox; returns the facts of `evaluator.weights.check.check_weights`.
 
-    weights: a safetensors file, or the index beside its shards.
+    weights: a safetensors file, the index beside its shards, or the weights of an adapter beside its config, which
+    stands on `base`.
 
     Raises InputError with the submitter's problems, EvaluationFailed when the check itself broke.
     """
     get_architecture(architecture)
-    paths = checkpoint_paths(weights)
+    paths = _weights_paths(weights, base)
     size = _bytes_of(paths)
     if limits is None:
         seconds = 60 + size // (50 * MIB)
@@ -74,7 +77,7 @@ def answer_in_child(
     architecture = get_architecture(job.architecture)
     protocol = job.protocol or default_protocol(architecture.family)
     require_protocol(protocol, architecture.family)
-    paths = checkpoint_paths(job.weights)
+    paths = _weights_paths(job.weights, job.base)
     child = spare.take(job.device)
     try:
         with _material(job, architecture, on_progress, should_stop) as material:
@@ -166,11 +169,16 @@ class _Messages:
             self._next = part.stop
 
 
+def _weights_paths(weights: Path, base: Path | None) -> dict[str, Path]:
+    """The files of a checkpoint, and of the base of an adapter, by the names under which a child finds them."""
+    own = {f"weights/{name}": path for name, path in checkpoint_paths(weights).items()}
+    return own | {f"base/{name}": path for name, path in (checkpoint_paths(base) if base else {}).items()}
+
+
 @contextmanager
-def _descriptors(weights: Mapping[str, Path]) -> Iterator[dict[str, int]]:
-    """The files of a checkpoint by the names under which a child finds them."""
-    with open_files(weights) as files:
-        yield {f"weights/{name}": file.fileno() for name, file in files.items()}
+def _descriptors(paths: Mapping[str, Path]) -> Iterator[dict[str, int]]:
+    with open_files(paths) as files:
+        yield {name: file.fileno() for name, file in files.items()}
 
 
 def _bytes_of(paths: Mapping[str, Path]) -> int:

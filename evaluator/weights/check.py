@@ -24,7 +24,9 @@ def check_weights(weights: Checkpoint, architecture: Architecture) -> dict[str, 
 
     Facts (JSON): architecture, activation, preprocessing, file_bytes, sha256, tensors, parameters, dtypes (tensors per
     dtype), tolerated (key differences, `KeyMatch.facts`), tensor_hashes (name → sha256 of its bytes), canonical_hash
-    (the same for renamed copies in another precision). Raises InputError with every problem of the first failing stage.
+    (the same for renamed copies in another precision). With an adapter the hashes are those of the merged tensors, and
+    base and adapter are there too (`Checkpoint.adapter_facts`). Raises InputError with every problem of the first
+    failing stage.
     """
     keys = match_architecture(weights, architecture)
     hashes, canonical = _read_values(weights, keys)
@@ -41,13 +43,14 @@ def check_weights(weights: Checkpoint, architecture: Architecture) -> dict[str, 
         "tolerated": keys.facts(),
         "tensor_hashes": hashes,
         "canonical_hash": canonical,
+        **weights.adapter_facts(),
     }
 
 
 def _read_values(weights: Checkpoint, keys: KeyMatch) -> tuple[dict[str, str], str]:
     """Hash every tensor and refuse NaN and infinite values; the canonical hash covers the architecture's tensors."""
     hashes, canonical, not_finite = {}, {}, []
-    stored = map_tensors(weights)
+    stored = map_tensors(weights, keys.sources)
     for name, tensor in stored.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             not_finite.append(name)

@@ -1,4 +1,4 @@
-"""A checkpoint: one safetensors file, or shards with their index. In: open files or a path; out: a Checkpoint.
+"""A checkpoint: one safetensors file, shards with their index, or an adapter on either. In: files; out: a Checkpoint.
 
 Standard library only. Works on descriptors: a sandboxed child holds the files open but may not open them by name, and
 what was hashed is what gets loaded.
@@ -6,13 +6,17 @@ what was hashed is what gets loaded.
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 from evaluator.errors import InputError, Problem
+from evaluator.weights.adapter import WEIGHTS_NAME, Adapter, is_adapter, read_adapter
+from evaluator.weights.adapter_config import CONFIG_NAME
 from evaluator.weights.header import MAX_FILE_BYTES, MAX_TENSORS, Header, Tensor, read_open_header
 from evaluator.weights.shards import (
     MAX_FILES,
@@ -24,13 +28,19 @@ from evaluator.weights.shards import (
     tensor_problems,
 )
 
+BASE = "base"  # how the digest of an adapted checkpoint names its base
+
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Valid open files by name, the index of shards among them; `headers` has those that hold tensors."""
+    """Valid open files by name, the index of shards among them; `headers` has those that hold tensors.
+
+    With an adapter, files and headers are the base's: names and shapes of the tensors stay, some values change.
+    """
 
     files: Mapping[str, BufferedReader]
     headers: Mapping[str, Header]
+    adapter: Adapter | None = None
 
     @property
     def tensors(self) -> dict[str, Tensor]:
@@ -44,10 +54,26 @@ class Checkpoint:
     @property
     def file_bytes(self) -> int:
         """Bytes of all files."""
-        return sum(os.fstat(file.fileno()).st_size for file in self.files.values())
+        own = sum(os.fstat(file.fileno()).st_size for file in self.files.values())
+        return own + (self.adapter.file_bytes if self.adapter else 0)
 
     def sha256(self) -> str:
-        """SHA-256 in hex, see `set_digest`; reads everything."""
+        """SHA-256 in hex, see `set_digest`; reads everything. With an adapter, the set is the adapter's files and the
+        base as one file named `base`."""
+        if self.adapter is None:
+            return self._files_sha256
+        digests = {name: _sha256_of(file) for name, file in self.adapter.files.items()}
+        return set_digest(digests | {BASE: self._files_sha256})
+
+    def adapter_facts(self) -> dict[str, Any]:
+        """What to record of an adapter: how it changes its base, and which that is; nothing where there is none."""
+        if self.adapter is None:
+            return {}
+        base = {"name": main_name(self.files), "sha256": self._files_sha256}
+        return {"base": base, "adapter": self.adapter.facts()}
+
+    @cached_property
+    def _files_sha256(self) -> str:
         return set_digest({name: _sha256_of(file) for name, file in self.files.items()})
 
 
@@ -56,12 +82,24 @@ def _sha256_of(file: BufferedReader) -> str:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_checkpoint(files: Mapping[str, BufferedReader], *, max_bytes: int = MAX_FILE_BYTES) -> Checkpoint:
+def read_checkpoint(
+    files: Mapping[str, BufferedReader],
+    *,
+    max_bytes: int = MAX_FILE_BYTES,
+    base: Mapping[str, BufferedReader] | None = None,
+) -> Checkpoint:
     """Read the headers of open files (by name, in any order) and check that they make one checkpoint.
 
-    A single file may have any name, but that of an index. Raises InputError with every problem of the set and of each
-    shard, the shard named in the sentence.
+    A single file may have any name, but that of an index or of an adapter. base: the files that an adapter stands on,
+    for an adapter only. Raises InputError with every problem of the set and of each shard, the shard named in the
+    sentence.
     """
+    if is_adapter(files):
+        adapter = read_adapter(files, max_bytes=max_bytes)
+        return replace(_read_base(base, max_bytes), adapter=adapter)
+    if base:
+        message = f"A base belongs to an adapter ({WEIGHTS_NAME}); these weights stand alone. Leave the base out."
+        raise InputError.single("base_not_needed", message, field="base")
     if len(files) == 1 and not any(is_index(name) for name in files):
         [(name, file)] = files.items()
         return Checkpoint(files=files, headers={name: read_open_header(file, max_file_bytes=max_bytes)})
@@ -76,6 +114,26 @@ def read_checkpoint(files: Mapping[str, BufferedReader], *, max_bytes: int = MAX
     return _read_shards(files, max_bytes)
 
 
+def _read_base(files: Mapping[str, BufferedReader] | None, max_bytes: int) -> Checkpoint:
+    if not files:
+        message = "An adapter changes other weights: name the base that it was trained on."
+        raise InputError.single("base_missing", message, field="base")
+    if is_adapter(files):
+        message = "The base is an adapter itself. Merge the two on your own machine, or name whole weights."
+        raise InputError.single("base_is_adapter", message, field="base")
+    try:
+        return read_checkpoint(files, max_bytes=max_bytes)
+    except InputError as error:
+        raise InputError([replace(problem, field="base") for problem in error.problems], error.counts) from None
+
+
+def main_name(names: Iterable[str]) -> str:
+    """The name by which files are opened: the only one's, that of the index of shards, or of an adapter's weights."""
+    names = list(names)
+    main = next((name for name in names if is_index(name) or name == WEIGHTS_NAME), None)
+    return main or names[0]
+
+
 @contextmanager
 def open_files(paths: Mapping[str, Path]) -> Iterator[dict[str, BufferedReader]]:
     """The files, open for as long as the block runs."""
@@ -84,20 +142,24 @@ def open_files(paths: Mapping[str, Path]) -> Iterator[dict[str, BufferedReader]]
 
 
 def checkpoint_paths(path: Path) -> dict[str, Path]:
-    """The files of a checkpoint by name: `path` alone, or the index there and those of its shards that exist."""
+    """The files of a checkpoint by name: `path` alone, or what belongs beside it: the shards of an index and the config
+    of an adapter, as far as they exist."""
     paths = {path.name: path}
+    beside: Iterable[str] = ()
     if is_index(path.name):
         with path.open("rb") as file:
-            shards = sorted(set(read_index(file).values()))
-        paths |= {shard: path.parent / shard for shard in shards if (path.parent / shard).is_file()}
-    return paths
+            beside = sorted(set(read_index(file).values()))
+    elif path.name == WEIGHTS_NAME:
+        beside = [CONFIG_NAME]
+    return paths | {name: path.parent / name for name in beside if (path.parent / name).is_file()}
 
 
 @contextmanager
-def open_checkpoint(path: Path) -> Iterator[Checkpoint]:
-    """The checkpoint at `path` (a safetensors file, or an index beside its shards), checked and open."""
-    with open_files(checkpoint_paths(path)) as files:
-        yield read_checkpoint(files)
+def open_checkpoint(path: Path, base: Path | None = None) -> Iterator[Checkpoint]:
+    """The checkpoint at `path` (a safetensors file, an index beside its shards, or adapter_model.safetensors beside its
+    config, with `base`), checked and open."""
+    with open_files(checkpoint_paths(path)) as files, open_files(checkpoint_paths(base) if base else {}) as base_files:
+        yield read_checkpoint(files, base=base_files)
 
 
 def _name_problems(files: Mapping[str, BufferedReader]) -> list[Problem]:

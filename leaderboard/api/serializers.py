@@ -216,8 +216,8 @@ class SubmissionSerializer(serializers.Serializer):
     model = serializers.CharField()
     release = serializers.CharField()
     kind = serializers.ChoiceField(choices=SubmissionKind.choices)
-    sha256 = serializers.CharField(allow_blank=True, help_text="of shards: of the sorted lines 'name sha256'")
-    files = FileSerializer(many=True, required=False, help_text="the owner's: shards and their index")
+    sha256 = serializers.CharField(allow_blank=True, help_text="of several files: of the sorted lines 'name sha256'")
+    files = FileSerializer(many=True, required=False, help_text="the owner's, where there are several")
     created_at = serializers.DateTimeField()
     facts = serializers.DictField()
     evaluations = EvaluationSerializer(many=True)
@@ -236,7 +236,11 @@ class NewSubmissionSerializer(serializers.Serializer):
     split = serializers.CharField(required=False, default="", allow_blank=True, max_length=8)
     architecture = serializers.CharField(required=False, default="", allow_blank=True, max_length=120)
     file = serializers.ListField(child=serializers.FileField(allow_empty_file=True), allow_empty=False, max_length=200)
-    base = serializers.CharField(required=False, default="", allow_blank=True, max_length=80)
+    base = serializers.CharField(
+        required=False, default="", allow_blank=True, max_length=120,
+        help_text="the slug of the model it was fine-tuned from; for an adapter what it stands on: the id of an "
+        "accepted checkpoint, or the architecture's name for the registry's own weights",
+    )  # fmt: skip
     target = serializers.ListField(
         child=serializers.CharField(max_length=200), required=False, default=list, max_length=50
     )

@@ -45,10 +45,18 @@ class Submission(Leased):
     split = db.CharField(max_length=8, blank=True, help_text="prediction files: the split they answer")
     architecture = db.CharField(max_length=120, blank=True, help_text="checkpoints: the registered architecture")
     base = db.ForeignKey("Model", null=True, blank=True, on_delete=db.PROTECT, related_name="+")
+    base_submission = db.ForeignKey(
+        "self", null=True, blank=True, editable=False, on_delete=db.PROTECT, related_name="adapters",
+        help_text="adapters: the checkpoint they stand on; empty = the registry's own weights. Never changed",
+    )  # fmt: skip
     target = db.JSONField(default=list, blank=True, help_text="target domain: list of 'facet=value'")
     state = db.CharField(max_length=12, choices=SubmissionState, default=SubmissionState.UPLOADING)
     publish = db.BooleanField(default=False, help_text="publish each report as soon as it is scored")
-    files = db.JSONField(default=list, blank=True, help_text="list of {name, sha256, size}; shards with their index")
+    files = db.JSONField(
+        default=list,
+        blank=True,
+        help_text="list of {name, sha256, size}; shards with their index",
+    )
     file_name = db.CharField(max_length=255, blank=True, help_text="the only file, or the index of shards")
     file_sha256 = db.CharField(max_length=64, blank=True, help_text="of the only file, or of the sorted shard digests")
     file_size = db.BigIntegerField(default=0, help_text="bytes, all files")

@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from evaluator.errors import InputError
-from leaderboard import detail, permissions, publication, quota, submissions
+from leaderboard import bases, detail, permissions, publication, quota, submissions
 from leaderboard.architectures import registered_or_none
 from leaderboard.forms import SUBMIT_FORMS, CheckpointForm, SubmitForm
 from leaderboard.models import LogLine, Model, Submission, User
@@ -23,7 +23,7 @@ from leaderboard.permissions import Action
 from leaderboard.quota import QuotaExceeded
 
 LOG_TAIL = 40
-PREFILLED = ("release", "model", "split", "architecture", "base")
+PREFILLED = ("release", "model", "split", "architecture", "base", "adapter_base")
 SHOW = "show"  # the button that only asks what the chosen architecture is; sent without the files
 
 
@@ -60,7 +60,7 @@ def _submit_page(request: HttpRequest, person: User, kind: str, form: SubmitForm
     context = {
         "form": form, "kind": kind, "kinds": list(SUBMIT_FORMS), "left": quota.left_today(person),
         "per_day": settings.SUBMISSIONS_PER_DAY, "limit": settings.MAX_UPLOAD_BYTES,
-        "own_models": Model.objects.filter(owner=person),
+        "own_models": Model.objects.filter(owner=person), "adapter_bases": bases.suggestions(person),
         **architectures.chosen_context(architecture),
     }  # fmt: skip
     return render(request, "submissions/submit.html", context, status=status)
@@ -96,6 +96,10 @@ def _context(request: HttpRequest, pk: UUID) -> dict[str, Any]:
 
 
 def _prefill(found: Submission, name: str) -> str:
+    if name in ("base", "adapter_base") and bases.stands_on_base(found) == (name == "base"):
+        return ""  # each kind of checkpoint names its base in a field of its own
+    if name == "adapter_base":
+        return str(found.base_submission_id or found.architecture)
     value = getattr(found, name)
     return getattr(value, "slug", value) or ""
 

@@ -21,7 +21,7 @@ from evaluator.pixels.cache import PixelCache
 from evaluator.release.schema import Split
 from evaluator.sandbox import AnswerJob, ChildAnswers, SandboxLevel, answer_in_child, sandbox_level
 from evaluator.sandbox.fingerprint import fingerprint
-from leaderboard import parts, states, storage
+from leaderboard import bases, parts, states, storage
 from leaderboard.models import Evaluation, LogLine
 from leaderboard.queue import Queue, dispatch
 from leaderboard.queue.claims import Claim
@@ -37,18 +37,20 @@ def run(claim: Claim, should_stop: Callable[[], bool]) -> None:
     evaluation = Evaluation.objects.select_related("submission__release").get(pk=claim.pk)
     submission, split = evaluation.submission, Split(evaluation.split)
     _refuse_weak_sandbox(split)
-    with storage.local_files(submission) as weights:
+    with storage.local_files(submission) as weights, bases.local_base(submission) as base:
         job = AnswerJob(
-            release=storage.release_folder(submission.release), split=split, weights=weights,
-            weights_sha256=submission.file_sha256, architecture=submission.architecture,
+            release=storage.release_folder(submission.release), split=split, weights=weights, base=base,
+            weights_sha256=submission.facts.get("sha256") or submission.file_sha256,  # facts: with an adapter's base
+            architecture=submission.architecture,
             protocol=Protocol(evaluation.protocol) if evaluation.protocol else None,
-            device=Device(settings.EVALUATION_DEVICE), timeout_s=settings.EVALUATION_TIMEOUT_S,
-            blank_images=submission.shows_blank_images,
+            blank_images=submission.shows_blank_images, device=Device(settings.EVALUATION_DEVICE),
+            timeout_s=settings.EVALUATION_TIMEOUT_S,
             cache=PixelCache(folder=settings.PIXEL_CACHE_ROOT, max_bytes=settings.PIXEL_CACHE_BYTES),
         )  # fmt: skip
         same = fingerprint(job)
         resume = Resume(done=parts.kept_parts(evaluation, same), on_part=partial(parts.keep_part, claim, same))
         answered = answer_in_child(job, Progress(claim), should_stop, resume)
+    bases.name_base(submission, answered.run["weights"])
     _store(evaluation, claim, answered)
 
 

@@ -17,7 +17,7 @@ from evaluator.release.read import read_items, read_questions
 from evaluator.release.schema import Split
 from evaluator.sandbox import validate_in_child
 from evaluator.sandbox.checks import first_protocol
-from leaderboard import states, storage
+from leaderboard import bases, states, storage
 from leaderboard.models import Evaluation, Submission
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.queue import Queue, dispatch
@@ -41,8 +41,9 @@ def validate(claim: Claim, should_stop: Callable[[], bool]) -> None:
 
 
 def _check_checkpoint(submission: Submission) -> tuple[dict[str, Any], list[Evaluation]]:
-    with storage.local_files(submission) as weights:  # the only file, or the index beside its shards
-        facts = validate_in_child(weights, submission.architecture)
+    with storage.local_files(submission) as weights, bases.local_base(submission) as base:
+        facts = validate_in_child(weights, submission.architecture, base=base)
+    bases.name_base(submission, facts)
     return facts, _evaluations(submission)
 
 

@@ -45,6 +45,7 @@ from evaluator.sandbox.checks import checked_answers, rows_asked
 from evaluator.sandbox.frames import HEAD, JSON_CAPS, BrokenFrames, FrameReader, Kind
 from evaluator.sandbox.handover import as_stream
 from evaluator.weights.checkpoint import open_checkpoint
+from tests.builders.adapters import lora_state, merged_slowly, write_adapter
 from tests.builders.weights import TINY, tiny_state, write_shards, write_state
 from tests.evaluator.weights.hostile import torch_file
 
@@ -84,6 +85,31 @@ def test_child_answers_the_same_from_shards(job: AnswerJob, level: SandboxLevel,
     assert found.run["weights"]["sha256"] == facts[1]["sha256"]
     with pytest.raises(InputError, match="weights_changed"):
         answer_in_child(replace(job, weights=shards, weights_sha256=facts[0]["sha256"]))
+
+
+def test_child_answers_with_an_adapter_as_with_its_merged_checkpoint(
+    job: AnswerJob, level: SandboxLevel, tmp_path: Path
+) -> None:
+    base_state = tiny_state(seed=2)
+    pairs = lora_state(base_state)
+    adapter = write_adapter(tmp_path / "adapter", pairs)
+    merged = write_state(merged_slowly(base_state, pairs), tmp_path / "merged.safetensors")
+    shards = write_shards(base_state, tmp_path)
+    facts = validate_in_child(adapter, TINY, base=job.weights)
+    assert facts["base"] == {"name": job.weights.name, "sha256": sha256(job.weights.read_bytes()).hexdigest()}
+    adapted = replace(job, weights=adapter, base=job.weights, weights_sha256=facts["sha256"])
+    found, whole, plain = answer_in_child(adapted), answer_in_child(replace(job, weights=merged)), answer_in_child(job)
+    assert found.answers.drop(["scores"]).equals(whole.answers.drop(["scores"]))
+    assert not found.answers.drop(["scores"]).equals(plain.answers.drop(["scores"]))
+    assert abs(found.embeddings["embedding"] - whole.embeddings["embedding"]).max() < 1e-5
+    assert found.run["weights"]["base"] == facts["base"] and found.run["weights"]["adapter"] == facts["adapter"]
+    assert found.run["weights"]["sha256"] == facts["sha256"]
+    other = write_state(tiny_state(seed=3), tmp_path / "other.safetensors")
+    for base in (shards, other):  # the same weights in shards are other files, too
+        with pytest.raises(InputError, match="weights_changed"):
+            answer_in_child(replace(adapted, base=base))
+    with pytest.raises(InputError, match="base_missing"):
+        answer_in_child(replace(adapted, base=None))
 
 
 def test_child_validates(tiny_weights: Path) -> None:
