@@ -33,7 +33,7 @@ def cosines(
     place_of = np.empty(len(texts), np.intp)
     for start in range(0, len(order), ROWS_AT_ONCE):
         rows = order[start : start + ROWS_AT_ONCE]
-        pairs, row_of_pair = _pairs_of(rows, offsets)
+        pairs, row_of_pair = pairs_of(rows, offsets)
         seen, image_of_row = np.unique(image_of[rows], return_inverse=True)
         image_of_pair, text_of_pair = image_of_row[row_of_pair], text_of[pairs]
         is_used = np.zeros(len(texts), bool)
@@ -47,7 +47,7 @@ def cosines(
     return found
 
 
-def _pairs_of(rows: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def pairs_of(rows: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The pairs of `rows`, and for each the place in `rows` it belongs to."""
     lengths = offsets[rows + 1] - offsets[rows]
     row_of_pair = np.repeat(np.arange(len(rows)), lengths)

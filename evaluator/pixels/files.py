@@ -5,6 +5,7 @@ that bring a processor of their own: n, then n + 1 offsets (all int64, little-en
 """
 
 import io
+import mmap
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +50,12 @@ def open_crops(file: BinaryIO, n: int, recipe: CropRecipe) -> NDArray[np.uint8]:
     if n_bytes != crop_bytes(n, recipe):
         raise ValueError(f"{n_bytes:,} bytes are no crops of shape {shape}")
     return np.memmap(file, np.uint8, "r", shape=shape) if n else np.empty(shape, np.uint8)
+
+
+def let_go(crops: NDArray[np.uint8]) -> None:
+    """Give back the memory of what was read of `open_crops` so far; what is read again comes from the file again."""
+    if isinstance(crops, np.memmap):
+        crops._mmap.madvise(mmap.MADV_DONTNEED)
 
 
 def pack_images(folder: Path, files: Sequence[str], out: BinaryIO, on_done: OnDone) -> None:
