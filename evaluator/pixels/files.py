@@ -54,8 +54,9 @@ def open_crops(file: BinaryIO, n: int, recipe: CropRecipe) -> NDArray[np.uint8]:
 
 def let_go(crops: NDArray[np.uint8]) -> None:
     """Give back the memory of what was read of `open_crops` so far; what is read again comes from the file again."""
-    if isinstance(crops, np.memmap):
-        crops._mmap.madvise(mmap.MADV_DONTNEED)
+    behind: object = crops.base
+    if isinstance(behind, mmap.mmap):
+        behind.madvise(mmap.MADV_DONTNEED)
 
 
 def pack_images(folder: Path, files: Sequence[str], out: BinaryIO, on_done: OnDone) -> None:
