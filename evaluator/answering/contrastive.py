@@ -20,6 +20,7 @@ from evaluator.answering.settings import BatchSizes
 from evaluator.answers import ANSWERS, ROW_ID
 from evaluator.encoders.encoder import Encoder
 from evaluator.errors import EvaluationFailed
+from evaluator.pixels.files import let_go
 
 
 def answer(
@@ -68,6 +69,7 @@ def embed_images(
     total, found = len(crops), [_from_part(part) for part in resume.done]
     computed = batches.run(resume.start, total, lambda start, stop: encoder.encode_images(crops[start:stop]))
     for start, stop, embedded in _finite(computed, Stage.IMAGES, total, clock, first=resume.start):
+        let_go(crops)
         resume.on_part(Part(start=start, stop=stop, content=embedded.tobytes()))
         found.append(embedded)
     return np.concatenate(found)

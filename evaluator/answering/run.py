@@ -2,13 +2,14 @@
 
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from evaluator.answering import contrastive, detection, generative
+from evaluator.answering.agreement import agreement_with_fp32
 from evaluator.answering.answered import Answered
 from evaluator.answering.embeddings import Embeddings, named_embeddings, write_embeddings
 from evaluator.answering.localisation import ask_localisation
@@ -20,6 +21,7 @@ from evaluator.answering.record import describe_run
 from evaluator.answering.settings import BATCH_SIZES, BatchSizes, RunSettings
 from evaluator.answers import write_answers
 from evaluator.encoders.architecture import Architecture, Family
+from evaluator.encoders.choices import Precision
 from evaluator.encoders.device import peak_memory, prepare_device
 from evaluator.encoders.loading import load_model, match_architecture
 from evaluator.errors import InputError
@@ -77,6 +79,7 @@ def answer_split(
         "counts": {"images": material.items.num_rows, "rows": answered.answers.num_rows, **answered.counts},
         "seconds": {stage.value: round(took, 3) for stage, took in clock.seconds.items()}
                    | {"total": round(time.monotonic() - started, 3)},
+        "agreement": asdict(answered.agreement) if answered.agreement else None,
         "images_per_s": clock.images_per_s,
         "resumed_at": resume.start or None,
         "peak_memory_bytes": peak_memory(device),
@@ -118,7 +121,11 @@ def _answer(
     match architecture.family:
         case Family.CONTRASTIVE:
             asked = ask(material.items, material.questions, settings.protocol)
-            return contrastive.answer(model, material.crops(architecture), asked, sizes, clock, resume)
+            crops = material.crops(architecture)
+            answered = contrastive.answer(model, crops, asked, sizes, clock, resume)
+            if settings.precision is Precision.FP32:
+                return answered
+            return replace(answered, agreement=agreement_with_fp32(model, crops, asked, answered, sizes))
         case Family.GENERATIVE:
             asked = ask(material.items, material.questions, settings.protocol)
             return generative.answer(model, material.images(), asked, settings, sizes, clock, resume)

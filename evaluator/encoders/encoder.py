@@ -14,7 +14,8 @@ from evaluator.encoders.architecture import Preprocessing
 class Encoder(Protocol):
     """A loaded model with what belongs to it. Embeddings are float32, unit length, (n, d), on the CPU.
 
-    A model whose numbers overflow gives NaN embeddings here; who asked must look.
+    A model whose numbers overflow gives NaN embeddings here; who asked must look. Encoders are frozen dataclasses with
+    a field `precision`, so that the same model can be asked in another one.
     """
 
     @property

@@ -6,6 +6,7 @@ little-endian), then the bytes.
 """
 
 import io
+import mmap
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -55,6 +56,13 @@ def open_crops(file: BinaryIO, n: int, recipe: CropRecipe) -> NDArray[np.uint8]:
     if n_bytes != crop_bytes(n, recipe):
         raise ValueError(f"{n_bytes:,} bytes are no crops of shape {shape}")
     return np.memmap(file, np.uint8, "r", shape=shape)
+
+
+def let_go(crops: NDArray[np.uint8]) -> None:
+    """Give back the memory of what was read of `open_crops` so far; what is read again comes from the file again."""
+    behind: object = crops.base
+    if isinstance(behind, mmap.mmap):
+        behind.madvise(mmap.MADV_DONTNEED)
 
 
 def pack_images(folder: Path, files: Sequence[str], out: BinaryIO, on_done: OnDone) -> None:

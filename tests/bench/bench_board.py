@@ -44,6 +44,7 @@ def measure() -> None:
     from django.test.utils import CaptureQueriesContext
 
     from leaderboard.boards.render import with_html
+    from tests.bench.table import report_limit
     from tests.builders.boards import store_board
     from tests.builders.leaderboard import make_release
 
@@ -63,11 +64,11 @@ def measure() -> None:
     rendered = _median_ms(lambda: [with_html(row, scores[row.model], "large/test") for row in board.rows], 3)
     size_kb = len(answer.content) / 1000
     whole_kb = len(gzip.decompress(answer.content)) / 1000
-    print(f"board page of {ENTRIES} entries x {TASKS} tasks, anonymous:")
-    print(f"  queries: {n_queries} ({_goal(n_queries, QUERIES_GOAL)})")
-    print(f"  server time: {ours:.1f} ms, sorted by a task {sorted_ms:.1f} ms ({_goal(sorted_ms, SERVER_GOAL_MS)}); "
-          f"rendering the rows for each request would add {rendered:.0f} ms")  # fmt: skip
-    print(f"  size: {size_kb:.1f} kB gzip of {whole_kb:.0f} kB ({_goal(size_kb, SIZE_GOAL_KB)})")
+    page = f"board page, {ENTRIES} entries x {TASKS} tasks"
+    report_limit("P12", f"{page}: queries", n_queries, QUERIES_GOAL, "")
+    report_limit("P12", f"{page}: server", ours, SERVER_GOAL_MS, "ms", f"+ {rendered:.0f} ms rendered per request")
+    report_limit("P12", f"{page}: server, sorted by a task", sorted_ms, SERVER_GOAL_MS, "ms")
+    report_limit("P13", f"{page}: gzip", size_kb, SIZE_GOAL_KB, "kB", f"{whole_kb:.0f} kB plain")
 
 
 def _median_ms(act: Callable[[], object], times: int) -> float:
@@ -77,10 +78,6 @@ def _median_ms(act: Callable[[], object], times: int) -> float:
         act()
         taken.append((time.perf_counter() - started) * 1000)
     return median(taken)
-
-
-def _goal(value: float, goal: float) -> str:
-    return f"goal <= {goal:g}: {'met' if value <= goal else 'MISSED'}"
 
 
 if __name__ == "__main__":

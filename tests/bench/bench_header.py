@@ -17,6 +17,7 @@ from typing import Any
 from evaluator.errors import InputError
 from evaluator.weights.header import MAX_TENSORS, read_header
 from evaluator.weights.sniff import MAX_HEADER_BYTES
+from tests.bench.table import Row, report
 
 TIME_GOAL_MS, MEMORY_GOAL_MB = 50.0, 64.0
 READINGS = 5
@@ -33,10 +34,12 @@ def main() -> None:
             path = Path(folder, "file.safetensors")
             write(path)
             ours, library = (measure_apart(reader, path) for reader in READERS)
-            met = ours["ms"] <= TIME_GOAL_MS and ours["mb"] <= MEMORY_GOAL_MB
-            print(f"  {name:34} {ours['ms']:6.1f} ms {ours['mb']:5.1f} MB   goal ≤ {TIME_GOAL_MS:.0f} ms, "
-                  f"≤ {MEMORY_GOAL_MB:.0f} MB   {'met' if met else 'MISSED':6}   "
-                  f"(safetensors: {library['ms']:8.1f} ms {library['mb']:6.1f} MB)")  # fmt: skip
+            report(Row(
+                id="header", workload=name, ours=f"{ours['ms']:.1f} ms, {ours['mb']:.1f} MB",
+                loop=f"safetensors: {library['ms']:.1f} ms, {library['mb']:.1f} MB",
+                goal=f"≤ {TIME_GOAL_MS:.0f} ms, ≤ {MEMORY_GOAL_MB:.0f} MB",
+                met=ours["ms"] <= TIME_GOAL_MS and ours["mb"] <= MEMORY_GOAL_MB,
+            ))  # fmt: skip
 
 
 def measure_apart(reader: str, path: Path) -> dict[str, float]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from tests.bench.table import Row, report
 from tests.builders.hub import HUB_ROW, hub_row, png_bytes
 
 GOAL = 1.10
@@ -62,11 +63,11 @@ def measure(folder: Path, n_items: int) -> tuple[int, int]:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         small, large = measure(Path(folder), 500)
-    met = "met" if large <= GOAL * small else "MISSED"
-    print(
-        f"import memory: {small / 2**20:.0f} MiB for 60 MB of images, {large / 2**20:.0f} MiB for 240 MB: "
-        f"{large / small:.2f}x (goal ≤ {GOAL}x, {met})"
-    )
+    report(Row(
+        id="import", workload="peak memory for 60 and for 240 MB of images", goal=f"≤ {GOAL} x",
+        ours=f"{small / 2**20:.0f} MiB, {large / 2**20:.0f} MiB", ratio=f"{large / small:.2f} x",
+        met=large <= GOAL * small,
+    ))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from evaluator.scoring.boards import BoardEntry, compute_board
 from evaluator.scoring.index import KeyIndex, build_index
 from evaluator.scoring.sums import SourceSums, source_sums
 from evaluator.statistics.bootstrap import REPLICATES
+from tests.bench.table import report_limit
 from tests.builders.tables import Tables, make_tables, random_answers
 
 ITEMS, DATASETS, SOURCES, KINDS = 16_667, 25, 5_000, 6  # 100,002 questions, 30 tasks
@@ -33,21 +34,17 @@ def main() -> None:
     tables = make_tables(datasets=DATASETS, items=ITEMS, sources=SOURCES, variants=(1,))
     index = build_index(tables.info, Split.TEST, tables.questions, tables.key)
     ours, scipys = measure_score(tables), measure_scipy(index)
-    print(
-        f"scoring: {tables.questions.num_rows:,} questions, {len(index.tasks)} tasks, {index.n_sources:,} sources, "
-        f"B = {REPLICATES:,}: {ours:.2f} s ({_goal(ours, SCORE_GOAL_S)}); "
-        f"scipy.stats.bootstrap of the six aggregates alone: {scipys:.2f} s, {scipys / ours:.1f}x"
-    )
+    report_limit(
+        "P8", f"score {tables.questions.num_rows:,} questions, {index.n_sources:,} sources, B = {REPLICATES:,}", ours,
+        SCORE_GOAL_S, "s", f"{scipys:.1f} s: scipy.stats.bootstrap of the aggregates alone",
+    )  # fmt: skip
     entries = make_entries(index, ENTRIES)
     drawn_anew = [replace(entry, replicates=None) for entry in entries]
     for what, given, facets in (
         ("as published", entries, {}), ("narrowed by a facet", drawn_anew, {"modality": ("light",)})
     ):  # fmt: skip
         taken = _seconds(partial(compute_board, index, "overall", given, facets, hidden=True))
-        print(
-            f"board {what}: {ENTRIES} entries x {len(index.tasks)} tasks with ranks: {taken:.2f} s "
-            f"({_goal(taken, BOARD_GOAL_S)})"
-        )
+        report_limit("P9", f"board {what}, {ENTRIES} entries x {len(index.tasks)} tasks", taken, BOARD_GOAL_S, "s")
 
 
 def measure_score(tables: Tables) -> float:
@@ -104,10 +101,6 @@ def _seconds(run: Callable[[], Any]) -> float:
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
-
-
-def _goal(taken: float, goal: float) -> str:
-    return f"goal ≤ {goal:g} s, {'met' if taken <= goal else 'MISSED'}"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,16 @@ from PIL import Image
 
 from evaluator.errors import EvaluationFailed
 from evaluator.pixels import files
-from evaluator.pixels.files import AT_ONCE, OFFSET, PackedImages, open_crops, pack_images, packed_bytes, write_crops
+from evaluator.pixels.files import (
+    AT_ONCE,
+    OFFSET,
+    PackedImages,
+    let_go,
+    open_crops,
+    pack_images,
+    packed_bytes,
+    write_crops,
+)
 from evaluator.pixels.read import decode
 from evaluator.pixels.recipe import CropRecipe, Fit
 
@@ -94,6 +103,27 @@ def test_crops_of_another_number_or_size_are_refused(tmp_path: Path, images: lis
     (tmp_path / "crops").write_bytes(b"")
     with (tmp_path / "crops").open("rb") as file:
         assert open_crops(file, 0, RECIPE).shape == (0, 4, 4, 3)
+
+
+def test_crops_that_were_let_go_are_read_again(tmp_path: Path) -> None:
+    """A map of 50 MB that was read whole stands in the process's memory until it is let go."""
+    recipe = CropRecipe(crop_px=256, resize_px=256, fit=Fit.SQUASH, interpolation="bicubic")
+    whole = RNG.integers(0, 256, (256, 256, 256, 3), dtype=np.uint8)
+    (tmp_path / "crops").write_bytes(whole.tobytes())
+    with (tmp_path / "crops").open("rb") as file:
+        crops = open_crops(file, 256, recipe)
+        assert np.array_equal(crops, whole)
+        before = resident_file_kb()
+        let_go(crops)
+        assert before - resident_file_kb() > 40_000
+        assert np.array_equal(crops[7], whole[7])
+    let_go(whole)  # an array of numbers has nothing to let go of
+    assert whole.any()
+
+
+def resident_file_kb() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("RssFile")))
 
 
 def test_few_crops_wait_to_be_written(tmp_path: Path, images: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
