@@ -54,10 +54,10 @@ def read_run(run: Mapping[str, Any]) -> Run | None:
 
 
 def read_agreement(found: Any) -> Agreement | None:
-    """`{rows, same_choice}` of a run.json, `same_choice` as a number of rows; None where none were compared."""
+    """`{rows, same_choice}` of a run.json, `same_choice` as a share of them; None where none were compared."""
     if not isinstance(found, Mapping) or not found.get("rows"):
         return None
-    return Agreement(rows=found["rows"], share=found["same_choice"] / found["rows"])
+    return Agreement(rows=found["rows"], share=found["same_choice"])
 
 
 def reduced_precision(run: Mapping[str, Any]) -> str:

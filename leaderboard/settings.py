@@ -78,6 +78,8 @@ MAX_ATTEMPTS = env.integer("MAX_ATTEMPTS", 3, least=1)
 EVALUATION_TIMEOUT_S = env.number("EVALUATION_TIMEOUT_S", 6 * 3600, least=1)
 ALLOW_WEAK_SANDBOX = env.flag("ALLOW_WEAK_SANDBOX", False)
 EVALUATION_DEVICE = env.choice("EVALUATION_DEVICE", "auto", ("auto", "cpu", "cuda"))
+# bf16 is faster on a GPU and not the official precision: entries made so are marked, with their agreement.
+EVALUATION_PRECISION = env.choice("EVALUATION_PRECISION", "fp32", ("fp32", "bf16"))
 SICK_DEVICE_RETRY_S = env.number("SICK_DEVICE_RETRY_S", 60, least=1)
 
 # --- limits ----------------------------------------------------------------------------------------------------------

@@ -75,7 +75,8 @@ def answer_split(
         **describe_run(material.info, material.split, architecture, settings, device),
         **answered.how,
         "images": "blank" if material.blank else "stored",
-        "weights": {"sha256": digest, "bytes": weights.file_bytes, "tolerated": keys.facts()},
+        "weights": {"sha256": digest, "bytes": weights.file_bytes, "tolerated": keys.facts(),
+                    **weights.adapter_facts()},
         "counts": {"images": material.items.num_rows, "rows": answered.answers.num_rows, **answered.counts},
         "seconds": {stage.value: round(took, 3) for stage, took in clock.seconds.items()}
                    | {"total": round(time.monotonic() - started, 3)},

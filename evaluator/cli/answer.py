@@ -74,8 +74,7 @@ def run(args: argparse.Namespace) -> None:
             args.release, args.split, weights, architecture, settings, cache=PixelCache(folder=args.pixel_cache),
             on_progress=show, blank_images=args.no_image,
         )  # fmt: skip
-        done.record["weights"] |= weights.adapter_facts()
-    write_run(done, args.out)
+        write_run(done, args.out)
     counts, seconds = done.record["counts"], done.record["seconds"]
     print(f"{counts['rows']:,} questions on {counts['images']:,} images answered in {seconds['total']:.1f} s")
     print(f"{done.record['images_per_s']:,.0f} images/s on {done.record['device']['name']}")

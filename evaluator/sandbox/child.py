@@ -130,7 +130,6 @@ def _answer(spec: dict[str, Any], files: Files, pipe: BinaryIO) -> dict[str, Any
             if sick := sickness(error):
                 raise sick from error
             raise
-        run.record["weights"] |= weights.adapter_facts()
     write_frame(pipe, Kind.ANSWERS, as_stream(run.answers))
     if run.embeddings is not None:
         write_frame(pipe, Kind.EMBEDDINGS, run.embeddings["embedding"].tobytes())

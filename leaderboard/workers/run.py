@@ -15,7 +15,7 @@ from django.db import DatabaseError, connection, transaction
 from evaluator.answering.embeddings import write_embeddings
 from evaluator.answering.parts import Resume
 from evaluator.answers import Protocol, write_answers
-from evaluator.encoders.choices import Device
+from evaluator.encoders.choices import Device, Precision
 from evaluator.errors import EvaluationFailed
 from evaluator.pixels.cache import PixelCache
 from evaluator.release.schema import Split
@@ -44,6 +44,7 @@ def run(claim: Claim, should_stop: Callable[[], bool]) -> None:
             architecture=submission.architecture,
             protocol=Protocol(evaluation.protocol) if evaluation.protocol else None,
             blank_images=submission.shows_blank_images, device=Device(settings.EVALUATION_DEVICE),
+            precision=Precision(settings.EVALUATION_PRECISION),
             timeout_s=settings.EVALUATION_TIMEOUT_S,
             cache=PixelCache(folder=settings.PIXEL_CACHE_ROOT, max_bytes=settings.PIXEL_CACHE_BYTES),
         )  # fmt: skip
@@ -114,4 +115,6 @@ def _store(evaluation: Evaluation, claim: Claim, answered: ChildAnswers) -> None
         parts.drop_parts(evaluation)
         dispatch.ring(Queue.SCORE)
     if Presence.current:
-        Presence.current.say(images_per_s=answered.run["images_per_s"], memory=answered.run["peak_memory_bytes"])
+        Presence.current.say(
+            images_per_s=answered.run["images_per_s"], peak_memory_bytes=answered.run["peak_memory_bytes"]
+        )

@@ -33,6 +33,7 @@ class LiveSystem:
     services: Services
     lease_s: float
     runners: int = 2
+    variables: dict[str, str] = field(default_factory=dict)  # of the workers' environment
     release: Release | None = None  # of the test that runs now
     users: list[User] = field(default_factory=list)
     process: psutil.Popen | None = None
@@ -40,7 +41,11 @@ class LiveSystem:
     def start(self) -> None:
         counts = ("--validate", "1", "--evaluate", str(self.runners), "--score", "1")
         environment = server_environment(
-            LEASE_S=str(self.lease_s), HEARTBEAT_S=str(self.lease_s / 6), RECONCILE_S="0.5", BACKOFF_S="0.5"
+            **self.variables,
+            LEASE_S=str(self.lease_s),
+            HEARTBEAT_S=str(self.lease_s / 6),
+            RECONCILE_S="0.5",
+            BACKOFF_S="0.5",
         )
         command = [sys.executable, "-m", "django", "work", *counts]
         with self.log.open("ab") as log:
@@ -81,12 +86,12 @@ class LiveSystem:
         )  # fmt: skip
         return submissions.submit(self.users[Submission.objects.count() % 2], new)
 
-    def accepted(self) -> Evaluation:
+    def accepted(self, weights: Path | None = None, architecture: str = TINY) -> Evaluation:
         """A checkpoint that was validated already, with one evaluation in the queue."""
-        file = received_from(tiny_weights())
+        file = received_from(weights or tiny_weights())
         blob = storage.put_received(file)
         submission = make_submission(
-            self.users[Submission.objects.count() % 2], self.release, architecture=TINY, publish=True,
+            self.users[Submission.objects.count() % 2], self.release, architecture=architecture, publish=True,
             file_name=file.name, file_sha256=blob.sha256, file_size=blob.size,
             files=[{"name": file.name, "sha256": blob.sha256, "size": blob.size}],
         )  # fmt: skip
@@ -108,7 +113,7 @@ class LiveSystem:
                 return None
             pids = {runner.pid: runner for runner in self.workers(Queue.EVALUATE)}
             runner = next((process for pid, process in pids.items() if f"-{pid}-" in found.worker), None)
-            return runner if runner and children_of(runner) else None
+            return runner if runner and found.progress and children_of(runner) else None
 
         return wait_until(look, within_s=STARTED_S, every_s=0.02)
 

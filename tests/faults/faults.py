@@ -25,8 +25,9 @@ def runner_is_killed(live: LiveSystem, evaluation: Evaluation) -> None:
 
 
 def child_is_killed(live: LiveSystem, evaluation: Evaluation) -> None:
-    """kill -9 of the process that runs the model."""
-    children_of(live.runner_of(evaluation))[-1].kill()
+    """kill -9 of the process that runs the model, and of the spare beside it."""
+    for child in children_of(live.runner_of(evaluation)):
+        child.kill()
 
 
 def scorer_is_killed(live: LiveSystem, evaluation: Evaluation) -> None:
