@@ -4,8 +4,9 @@ import evaluator.encoders.torchvision_ops  # noqa: F401  before anything that im
 
 # isort: split
 from collections.abc import Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -85,12 +86,25 @@ def wrap_model(
     )  # fmt: skip
 
 
+@cache
+def _default_tokenizer() -> open_clip.SimpleTokenizer:
+    return open_clip.SimpleTokenizer()  # reads 49,000 pairs: half a second
+
+
+def _simple_tokenizer(context_length: int, options: dict[str, Any]) -> open_clip.SimpleTokenizer:
+    if options:
+        return open_clip.SimpleTokenizer(context_length=context_length, **options)
+    found = copy(_default_tokenizer())
+    found.context_length = context_length
+    return found
+
+
 def _tokenizer_of(architecture: Architecture) -> Any:
     """open_clip's own, or transformers' from the architecture's folder. What is cut off is cut by its rule."""
     text = architecture.config["text_cfg"]
     options = text.get("tokenizer_kwargs") or {}
     if not text.get("hf_tokenizer_name"):
-        return open_clip.SimpleTokenizer(context_length=architecture.context_length, **options)
+        return _simple_tokenizer(architecture.context_length, options)
     try:
         return HFTokenizer(
             str(architecture.folder), context_length=architecture.context_length,

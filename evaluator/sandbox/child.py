@@ -41,7 +41,9 @@ def main() -> int:
     _die_with_parent()
     channel = socket.socket(fileno=int(sys.argv[1]))
     if len(sys.argv) > 2:
-        _warm_up(Device(sys.argv[2]))
+        from evaluator.encoders.warm_up import warm_up
+
+        warm_up(Device(sys.argv[2]))
     job = receive_job(channel)
     if job is None:
         return 0
@@ -68,18 +70,6 @@ OUT_OF_MEMORY = {
 def _die_with_parent() -> None:
     """Without bubblewrap nothing else ends a child whose parent was killed."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _warm_up(device: Device) -> None:
-    """Whatever takes long and needs no job; a device that is missing or sick is the job's to report."""
-    import evaluator.answering.run
-    import evaluator.encoders.device
-    import evaluator.encoders.open_clip  # noqa: F401
-
-    try:
-        evaluator.encoders.device.prepare_device(device)
-    except EvaluationFailed:
-        pass
 
 
 def _validate(spec: dict[str, Any], files: Files, pipe: BinaryIO) -> dict[str, Any]:
@@ -164,4 +154,6 @@ def _sparse(pipe: BinaryIO) -> Callable[[Progress], None]:
 TASKS = {"validate": _validate, "probe": _probe, "answer": _answer}
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()
+    os._exit(status)  # taking the libraries down in order takes longer than some jobs, and all is said

@@ -49,7 +49,8 @@ def validate_in_child(
     if limits is None:
         seconds = 60 + size // (50 * MIB)
         limits = JobLimits(wall_s=4 * seconds, cpu_s=seconds, memory_bytes=LIBRARIES_BYTES + 3 * size)
-    child = start_child(device=Device.CPU, warm=False)  # most wrong files are refused before torch is needed
+    # Without a spare, a child that imports torch only when a file deserves it.
+    child = spare.take(Device.CPU) if spare.is_kept else start_child(device=Device.CPU, warm=False)
     spec = {"task": "validate", "architecture": architecture}
     with _descriptors(paths) as files:
         return _result(supervise(child, spec, files, caps=JSON_CAPS, limits=limits))

@@ -77,6 +77,11 @@ class SpareChild:
         self._device = device
         self._kept = start_child(device=device, warm=True)
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether this process keeps spares."""
+        return self._device is not None
+
     def take(self, device: Device) -> Child:
         """The spare, if there is one for this device that still lives; else a new child."""
         taken, self._kept = self._kept, None

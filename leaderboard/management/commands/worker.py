@@ -29,4 +29,6 @@ class Command(BaseCommand):
                 if not fitness.wait_until_fit(presence):
                     return
                 spare.keep(Device(settings.EVALUATION_DEVICE))
+            elif presence.queue is Queue.VALIDATE:
+                spare.keep(Device.CPU)
             dispatch.serve(presence.queue, presence.name)
