@@ -1,15 +1,13 @@
 """A tiny LLaVA answers six questions per image: the evaluator, which reads each image once, beside the usual loop of
 toolkits (VLMEvalKit's, restated): per question the processor, then generate() on that one prompt.
-`python -m tests.bench.bench_generative`.
+`python -m tests.bench generative`.
 
-Start-up is left out on both sides. The loop runs on the first images only; rounds alternate, medians of pairs count.
+Start-up is left out on both sides. The loop runs on the first images only, and its time is scaled up.
 """
 
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import pyarrow as pa
 
@@ -30,6 +28,7 @@ from evaluator.release.importer import import_hub
 from evaluator.release.prompts import render_prompt
 from evaluator.release.schema import Split
 from evaluator.weights.checkpoint import open_checkpoint
+from tests.bench.table import compare
 from tests.builders.generators import generative_architecture, write_llava
 from tests.builders.hub import hub_rows, write_hub
 from tests.evaluator.answering.slow_generate import SlowGenerator
@@ -76,18 +75,13 @@ def measure(setting: Setting) -> None:
         raise AssertionError("the replies differ")
     difference = largest_difference(setting, letters, n_looped)
     n_rows = setting.asked.rows.num_rows
-    loop_s, replies_s, letters_s = [], [], []
-    for _ in range(ROUNDS):
-        loop_s.append(seconds(lambda: loop(setting)) / n_looped)
-        replies_s.append(seconds(lambda: fast(setting, Protocol.QUESTIONS)) / n_rows)
-        letters_s.append(seconds(lambda: fast(setting, Protocol.LETTER)) / n_rows)
-    print(f"  {n_rows:,} questions on {IMAGES} images, {NEW_TOKENS} tokens at most; same replies, letters' "
-          f"log-probabilities within {difference:.1e}")  # fmt: skip
-    print(f"  generate(), one by one   {1 / median(loop_s):10,.0f} questions/s")
-    for name, took, goal in (("replies", replies_s, GOAL), ("letters", letters_s, LETTER_GOAL)):
-        ratio = median(slow / ours for slow, ours in zip(loop_s, took, strict=True))
-        print(f"  evaluator, {name}       {1 / median(took):10,.0f} questions/s   {ratio:6.1f} ×   goal ≥ {goal:.0f} ×"
-              f"   {'met' if ratio >= goal else 'MISSED'}")  # fmt: skip
+    print(f"  same replies, letters' log-probabilities within {difference:.1e} of a whole forward per question")
+    for protocol, goal in ((Protocol.QUESTIONS, GOAL), (Protocol.LETTER, LETTER_GOAL)):
+        compared = compare(
+            lambda protocol=protocol: fast(setting, protocol), lambda: loop(setting), ROUNDS, scale=n_rows / n_looped
+        )
+        answered = "letters" if protocol is Protocol.LETTER else f"replies of at most {NEW_TOKENS} tokens"
+        compared.report("P6", f"{n_rows:,} questions on {IMAGES} images, {answered} / generate() one by one", goal)
 
 
 def fast(setting: Setting, protocol: Protocol) -> pa.Table:
@@ -120,12 +114,6 @@ def largest_difference(setting: Setting, letters: pa.Table, n_rows: int) -> floa
     if largest > 1e-4:
         raise AssertionError(f"a letter's log-probability differs by {largest}")
     return largest
-
-
-def seconds(work: object) -> float:
-    started = time.perf_counter()
-    work()  # type: ignore[operator]
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":
