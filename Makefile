@@ -27,8 +27,8 @@ demo: setup ## PORT=8000 RELEASE=folder SOURCE='dataset=regex': a server with a 
 demo-down: setup ## stop a demo left running
 	@$(BIN)/python -m demo.run --down
 
-test: setup need-parts ## the whole suite
-	$(BIN)/python -m pytest
+test: setup need-parts ## the whole suite, on two processes with servers of their own
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup ## lint, types, contracts, known-bad patterns, Django's deploy check, migrations
 	$(BIN)/ruff check .

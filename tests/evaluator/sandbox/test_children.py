@@ -335,10 +335,7 @@ def test_a_spare_is_limited_before_it_reads_its_job(job: AnswerJob, kept_spare: 
     """The limits come with the job, for a spare cannot know it: they must hold all the same."""
     del kept_spare
     with pytest.raises(EvaluationFailed) as failed:
-        small = JobLimits(wall_s=60, memory_bytes=300 * 1024**2)
-        spec = {"task": "validate", "architecture": TINY}
-        with parent._descriptors({"a.safetensors": job.weights}) as files:
-            parent._result(supervise.supervise(spare.take(Device.CPU), spec, files, caps=JSON_CAPS, limits=small))
+        validate_in_child(job.weights, TINY, limits=JobLimits(wall_s=60, memory_bytes=300 * 1024**2))
     assert failed.value.code in ("out_of_memory", "child_crashed")
 
 
