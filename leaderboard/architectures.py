@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from evaluator.encoders.architecture import Architecture
-from evaluator.encoders.registry import get_architecture, list_architectures, list_with_broken
+from evaluator.architectures.architecture import Architecture
+from evaluator.architectures.registry import get_architecture, list_architectures, list_with_broken
 from evaluator.errors import InputError
 
 LONGEST_SEARCH = 80

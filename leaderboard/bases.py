@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from evaluator.encoders.own_weights import own_weights
-from evaluator.encoders.registry import get_architecture, list_architectures
+from evaluator.architectures.own_weights import own_weights
+from evaluator.architectures.registry import get_architecture, list_architectures
 from evaluator.errors import EvaluationFailed, InputError, Problem
 from evaluator.weights.adapter import is_adapter
 from evaluator.weights.checkpoint import checkpoint_paths

@@ -8,7 +8,7 @@ from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.urls import reverse
 
-from evaluator.encoders.architecture import Architecture
+from evaluator.architectures.architecture import Architecture
 from evaluator.errors import InputError
 from evaluator.release.schema import Split
 from evaluator.weights.adapter import is_adapter

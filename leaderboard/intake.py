@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 
-from evaluator.encoders.registry import get_architecture
+from evaluator.architectures.registry import get_architecture
 from evaluator.errors import InputError, Problem
 from evaluator.release.schema import FACETS, Split
 from evaluator.weights import checkpoint

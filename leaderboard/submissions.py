@@ -6,7 +6,7 @@ from uuid import UUID
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 
-from evaluator.encoders.registry import get_architecture
+from evaluator.architectures.registry import get_architecture
 from evaluator.errors import InputError
 from leaderboard import bases, intake, outcomes, permissions, publication, quota, states, storage
 from leaderboard.intake import NewSubmission

@@ -18,7 +18,7 @@ from demo.generate.plan import source_rules
 from evaluator.answering.run import answer_release
 from evaluator.answering.settings import RunSettings
 from evaluator.answers import Protocol
-from evaluator.encoders.registry import get_architecture
+from evaluator.architectures.registry import get_architecture
 from evaluator.release.importer import import_hub
 from evaluator.release.key import read_key
 from evaluator.release.read import read_info, read_questions

@@ -9,9 +9,9 @@ from typing import cast
 import torch
 from open_clip import CLIP, SimpleTokenizer
 
-from evaluator.encoders.architecture import Architecture
+from evaluator.architectures.architecture import Architecture
+from evaluator.architectures.registry import get_architecture
 from evaluator.encoders.open_clip import build_model
-from evaluator.encoders.registry import get_architecture
 
 __all__ = ["ARCHITECTURE", "CLIP", "SimpleTokenizer", "Tiny", "build_tiny"]
 

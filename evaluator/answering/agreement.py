@@ -16,7 +16,7 @@ from evaluator.answering.parts import Resume
 from evaluator.answering.progress import StageClock
 from evaluator.answering.questions import Asked
 from evaluator.answering.settings import BatchSizes
-from evaluator.encoders.architecture import Family
+from evaluator.architectures.architecture import Family
 from evaluator.encoders.choices import Precision
 from evaluator.encoders.encoder import Encoder
 

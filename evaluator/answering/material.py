@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from evaluator.encoders.architecture import Architecture
+from evaluator.architectures.architecture import Architecture
 from evaluator.pixels.cache import PixelCache, Wanted, open_pixels
 from evaluator.pixels.files import PackedImages, open_crops
 from evaluator.release.read import read_info, read_items, read_questions

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from evaluator.encoders.architecture import Family
+from evaluator.architectures.architecture import Family
 
 
 class Stage(StrEnum):

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evaluator.answers import Protocol
-from evaluator.encoders.architecture import Family
+from evaluator.architectures.architecture import Family
 from evaluator.errors import InputError
 from evaluator.release.read import item_ids
 from evaluator.release.schema import COGNITION, LOCALISATION

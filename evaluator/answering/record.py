@@ -7,7 +7,7 @@ import torch
 
 from evaluator.answering.settings import RunSettings
 from evaluator.answering.versions import versions
-from evaluator.encoders.architecture import Architecture, Family
+from evaluator.architectures.architecture import Architecture, Family
 from evaluator.encoders.choices import Precision
 from evaluator.encoders.device import device_name, driver
 from evaluator.release.schema import ReleaseInfo, Split

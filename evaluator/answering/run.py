@@ -20,7 +20,7 @@ from evaluator.answering.questions import ask, require_protocol
 from evaluator.answering.record import describe_run
 from evaluator.answering.settings import BATCH_SIZES, BatchSizes, RunSettings
 from evaluator.answers import write_answers
-from evaluator.encoders.architecture import Architecture, Family
+from evaluator.architectures.architecture import Architecture, Family
 from evaluator.encoders.choices import Precision
 from evaluator.encoders.device import peak_memory, prepare_device
 from evaluator.encoders.loading import load_model, match_architecture

@@ -7,11 +7,11 @@ from evaluator.answering.progress import Progress
 from evaluator.answering.questions import default_protocol
 from evaluator.answering.settings import RunSettings
 from evaluator.answers import Protocol
+from evaluator.architectures.registry import find_architecture
 from evaluator.cli.files import require_file
 from evaluator.cli.progress import ProgressLine
 from evaluator.cli.validate import add_architecture, add_base
 from evaluator.encoders.choices import Device, Precision
-from evaluator.encoders.registry import find_architecture
 from evaluator.pixels.cache import PixelCache
 from evaluator.release.schema import Split
 from evaluator.weights.checkpoint import open_checkpoint

@@ -5,9 +5,9 @@ import json
 import sys
 from pathlib import Path
 
-from evaluator.encoders.architecture import Architecture
-from evaluator.encoders.folders import ENVIRONMENT, read_folder
-from evaluator.encoders.registry import list_with_broken
+from evaluator.architectures.architecture import Architecture
+from evaluator.architectures.folders import ENVIRONMENT, read_folder
+from evaluator.architectures.registry import list_with_broken
 from evaluator.errors import InputError
 
 EXAMPLE = f"""\

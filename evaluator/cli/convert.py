@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
+from evaluator.architectures.registry import find_architecture
 from evaluator.cli.files import require_file
 from evaluator.cli.validate import add_architecture, check_locally, show_facts
-from evaluator.encoders.registry import find_architecture
 from evaluator.errors import InputError
 from evaluator.weights.header import read_header
 

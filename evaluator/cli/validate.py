@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from evaluator.architectures.architecture import Architecture
+from evaluator.architectures.registry import find_architecture
 from evaluator.cli.files import require_file
-from evaluator.encoders.architecture import Architecture
-from evaluator.encoders.registry import find_architecture
 from evaluator.weights.checkpoint import open_checkpoint
 
 EXAMPLE = """\

@@ -24,12 +24,12 @@ from transformers import (
     OwlViTImageProcessor,
 )
 
+from evaluator.architectures.architecture import Architecture
+from evaluator.architectures.processor_config import CODE, FIELD
 from evaluator.detectors.detector import Places
-from evaluator.encoders.architecture import Architecture
 from evaluator.encoders.choices import Precision
 from evaluator.encoders.device import computing_in
 from evaluator.encoders.local_transformers import require_known_tokens
-from evaluator.encoders.processor_config import CODE, FIELD
 from evaluator.errors import InputError
 
 

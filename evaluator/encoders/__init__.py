@@ -1,4 +1,4 @@
-"""Architectures by name, and the encoders built from them. registry.py and choices.py are torch-free."""
+"""Models built from architectures, contrastive ones here, and the device they run on. choices.py is torch-free."""
 
 import os
 

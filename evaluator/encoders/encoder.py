@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evaluator.encoders.architecture import Preprocessing
+from evaluator.architectures.architecture import Preprocessing
 
 
 class Encoder(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from evaluator.encoders.architecture import Architecture, Family, Library
+from evaluator.architectures.architecture import Architecture, Family, Library
 from evaluator.encoders.choices import Precision
 from evaluator.weights.checkpoint import Checkpoint
 from evaluator.weights.header import Header

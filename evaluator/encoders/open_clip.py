@@ -15,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 from open_clip.tokenizer import HFTokenizer
 
-from evaluator.encoders.architecture import Architecture
+from evaluator.architectures.architecture import Architecture
+from evaluator.architectures.open_clip_config import text_config_of
 from evaluator.encoders.choices import Precision
 from evaluator.encoders.device import computing_in
 from evaluator.encoders.encoder import Normaliser, unit_length
 from evaluator.encoders.local_transformers import CONFIG_ERRORS, does_not_load
-from evaluator.encoders.open_clip_config import text_config_of
 from evaluator.encoders.trimming import encode_text
 from evaluator.errors import InputError
 

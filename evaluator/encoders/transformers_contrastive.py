@@ -18,8 +18,8 @@ import transformers
 from numpy.typing import NDArray
 from transformers.initialization import no_init_weights
 
+from evaluator.architectures.architecture import Architecture
 from evaluator.encoders import local_transformers
-from evaluator.encoders.architecture import Architecture
 from evaluator.encoders.choices import Precision
 from evaluator.encoders.device import computing_in
 from evaluator.encoders.encoder import Normaliser, unit_length

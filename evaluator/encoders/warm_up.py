@@ -11,10 +11,10 @@ import torch
 import transformers  # noqa: F401
 
 import evaluator.answering.run  # noqa: F401
+from evaluator.architectures.registry import get_architecture
 from evaluator.encoders import open_clip
 from evaluator.encoders.choices import Device, Precision
 from evaluator.encoders.device import prepare_device
-from evaluator.encoders.registry import get_architecture
 from evaluator.errors import EvaluationFailed
 
 SMALLEST = "ubench-tiny"

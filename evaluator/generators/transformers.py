@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 from transformers.initialization import no_init_weights
 
-from evaluator.encoders.architecture import Architecture
+from evaluator.architectures.architecture import Architecture
 from evaluator.encoders.choices import Precision
 from evaluator.encoders.device import computing_in
 from evaluator.encoders.local_transformers import require_known_tokens

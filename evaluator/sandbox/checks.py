@@ -11,7 +11,7 @@ from evaluator.answering.embeddings import Embeddings, named_embeddings
 from evaluator.answering.localisation import FOUND, ask_localisation
 from evaluator.answering.questions import PROTOCOLS, ask
 from evaluator.answers import ABSTAINED, ANSWER_BOX, ANSWERS, MAX_REPLY_CHARS, ROW_ID, Protocol
-from evaluator.encoders.architecture import Family
+from evaluator.architectures.architecture import Family
 from evaluator.errors import InputError
 from evaluator.release.boxes import MAX_BOXES
 from evaluator.sandbox.frames import BrokenFrames

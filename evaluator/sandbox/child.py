@@ -19,8 +19,8 @@ from evaluator.answering.parts import Part, Resume
 from evaluator.answering.progress import Progress, StageClock
 from evaluator.answering.settings import RunSettings
 from evaluator.answers import Protocol
+from evaluator.architectures.registry import get_architecture
 from evaluator.encoders.choices import Device, Precision
-from evaluator.encoders.registry import get_architecture
 from evaluator.errors import EvaluationFailed, InputError
 from evaluator.release.info import info_from_json
 from evaluator.release.schema import Split

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from evaluator.answering.settings import BATCH_SIZES
 from evaluator.answering.versions import code_digest, versions
+from evaluator.architectures.registry import get_architecture
 from evaluator.encoders.choices import Device
-from evaluator.encoders.registry import get_architecture
 from evaluator.release.read import read_info
 from evaluator.sandbox.command import has_gpu
 from evaluator.sandbox.jobs import AnswerJob

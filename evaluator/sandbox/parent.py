@@ -12,9 +12,9 @@ from evaluator.answering.parts import Part, Resume
 from evaluator.answering.progress import Progress, Stage, StageClock
 from evaluator.answering.questions import default_protocol, require_protocol
 from evaluator.answers import Protocol
-from evaluator.encoders.architecture import Architecture, Family
+from evaluator.architectures.architecture import Architecture, Family
+from evaluator.architectures.registry import get_architecture
 from evaluator.encoders.choices import Device
-from evaluator.encoders.registry import get_architecture
 from evaluator.errors import EvaluationFailed, InputError, Problem
 from evaluator.release.info import info_as_json
 from evaluator.sandbox.checks import checked_answers, checked_embeddings, most_bytes, rows_asked

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from evaluator.encoders.architecture import Architecture
+from evaluator.architectures.architecture import Architecture
 from evaluator.encoders.loading import match_architecture
 from evaluator.errors import InputError
 from evaluator.weights.checkpoint import Checkpoint

@@ -5,7 +5,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from evaluator.encoders.architecture import Family
+from evaluator.architectures.architecture import Family
 from leaderboard import architectures as register
 from leaderboard.api.schema import refusals
 from leaderboard.api.serializers import ArchitectureSerializer

@@ -7,8 +7,8 @@ from django.shortcuts import render
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
-from evaluator.encoders.architecture import Architecture
-from evaluator.encoders.registry import get_architecture, list_architectures
+from evaluator.architectures.architecture import Architecture
+from evaluator.architectures.registry import get_architecture, list_architectures
 from leaderboard import architectures as register
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import transaction
 
 from evaluator.answers import Protocol, write_answers
-from evaluator.encoders.registry import get_architecture
+from evaluator.architectures.registry import get_architecture
 from evaluator.errors import InputError
 from evaluator.predictions.check import check_file
 from evaluator.release.read import read_items, read_questions

@@ -21,12 +21,12 @@ from evaluator.answering.progress import StageClock
 from evaluator.answering.questions import Asked, ask
 from evaluator.answering.settings import BATCH_SIZES
 from evaluator.answers import Protocol
-from evaluator.encoders.architecture import Family
+from evaluator.architectures.architecture import Family
+from evaluator.architectures.registry import get_architecture
 from evaluator.encoders.choices import Device, Precision
 from evaluator.encoders.device import prepare_device
 from evaluator.encoders.loading import load_model, match_architecture
 from evaluator.encoders.open_clip import OpenClipEncoder
-from evaluator.encoders.registry import get_architecture
 from evaluator.pixels.cache import PixelCache
 from evaluator.release.importer import import_hub
 from evaluator.release.read import read_items, read_questions

@@ -18,7 +18,7 @@ from evaluator.answering.progress import StageClock
 from evaluator.answering.questions import Asked, ask
 from evaluator.answering.settings import BATCH_SIZES, RunSettings
 from evaluator.answers import Protocol
-from evaluator.encoders.architecture import Family
+from evaluator.architectures.architecture import Family
 from evaluator.encoders.choices import Device, Precision
 from evaluator.encoders.device import prepare_device
 from evaluator.encoders.loading import load_model, match_architecture

@@ -39,9 +39,9 @@ def answer(release: Path, scratch: Path, cache: Path | None = None) -> int:
 
     from evaluator.answering.run import answer_release
     from evaluator.answering.settings import RunSettings
+    from evaluator.architectures.registry import get_architecture
     from evaluator.encoders.choices import Device
     from evaluator.encoders.open_clip import build_model
-    from evaluator.encoders.registry import get_architecture
     from evaluator.pixels.cache import PixelCache
     from evaluator.release.schema import Split
     from evaluator.weights.checkpoint import open_checkpoint

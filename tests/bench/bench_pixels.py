@@ -21,8 +21,8 @@ from PIL import Image
 
 from evaluator.answering.run import Run, answer_release
 from evaluator.answering.settings import RunSettings
+from evaluator.architectures.registry import get_architecture
 from evaluator.encoders.choices import Device
-from evaluator.encoders.registry import get_architecture
 from evaluator.pixels.cache import PixelCache
 from evaluator.release.read import read_items
 from evaluator.release.schema import Split

@@ -13,7 +13,7 @@ import torch
 from evaluator.answering.contrastive import embed_texts
 from evaluator.answering.progress import StageClock
 from evaluator.answering.settings import BATCH_SIZES
-from evaluator.encoders.architecture import Family
+from evaluator.architectures.architecture import Family
 from evaluator.encoders.open_clip import OpenClipEncoder
 from tests.bench.bench_answering import load, prepare
 from tests.bench.table import compare

@@ -22,12 +22,12 @@ from evaluator.answering.halving import Halving
 from evaluator.answering.parts import Resume
 from evaluator.answering.progress import StageClock
 from evaluator.answering.settings import BATCH_SIZES
-from evaluator.encoders.architecture import Architecture, Family
+from evaluator.architectures.architecture import Architecture, Family
+from evaluator.architectures.registry import get_architecture
 from evaluator.encoders.choices import Device, Precision
 from evaluator.encoders.device import device_name, peak_memory, prepare_device
 from evaluator.encoders.encoder import Encoder
 from evaluator.encoders.loading import maker_of
-from evaluator.encoders.registry import get_architecture
 from evaluator.pixels.files import open_crops
 
 IMAGES, DIFFERENT = 17_315, 512

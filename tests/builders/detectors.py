@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from evaluator.encoders.architecture import Architecture
-from evaluator.encoders.folders import read_folder
+from evaluator.architectures.architecture import Architecture
+from evaluator.architectures.folders import read_folder
 from tests.builders.weights import write_state
 
 SIDE, PATCH, CONTEXT = 48, 8, 12

@@ -15,7 +15,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from evaluator.encoders.architecture import Architecture, Family, Library, Preprocessing
+from evaluator.architectures.architecture import Architecture, Family, Library, Preprocessing
 from evaluator.release.prompts import render_prompt
 
 LLAVA, LLAVA_CHAT, QWEN = "tiny-llava", "tiny-llava-chat", "tiny-qwen2-vl"

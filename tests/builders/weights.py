@@ -29,8 +29,8 @@ def tiny_state(seed: int = 0) -> dict[str, Any]:
     """The state_dict (float32 tensors) of a randomly initialised tiny model."""
     import torch
 
+    from evaluator.architectures.registry import get_architecture
     from evaluator.encoders.open_clip import build_model
-    from evaluator.encoders.registry import get_architecture
 
     torch.manual_seed(seed)
     return build_model(get_architecture(TINY)).state_dict()

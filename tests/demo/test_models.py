@@ -17,8 +17,8 @@ from demo.models.recipes import RECIPES
 from demo.models.tiny import build_tiny
 from demo.models.train import train_models
 from demo.models.training import keep_known_tokens, train
+from evaluator.architectures.registry import get_architecture
 from evaluator.encoders.loading import match_architecture
-from evaluator.encoders.registry import get_architecture
 from evaluator.weights.header import read_header
 
 MODELS = Path(__file__).parents[2] / "demo" / "models"

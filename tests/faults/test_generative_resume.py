@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from evaluator.encoders.folders import ENVIRONMENT
+from evaluator.architectures.folders import ENVIRONMENT
 from leaderboard.models import Evaluation, EvaluationPart
 from leaderboard.states import EvaluationState
 from tests.builders.generators import LLAVA, write_llava

@@ -9,8 +9,8 @@ from django.test import Client
 from knox.models import AuthToken
 
 from evaluator.answers import read_answers
-from evaluator.encoders.folders import ENVIRONMENT
-from evaluator.encoders.registry import OWN_CONFIGS
+from evaluator.architectures.folders import ENVIRONMENT
+from evaluator.architectures.registry import OWN_CONFIGS
 from evaluator.errors import InputError
 from leaderboard import outcomes, publication, rescoring, storage, submissions
 from leaderboard.intake import NewSubmission

@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from demo.generate.__main__ import generate
 from demo.generate.plan import source_rules
 from evaluator.answers import Protocol, read_answers
+from evaluator.architectures.folders import ENVIRONMENT
 from evaluator.encoders.choices import Device
-from evaluator.encoders.folders import ENVIRONMENT
 from evaluator.release.read import read_items, read_questions
 from evaluator.release.schema import Split
 from evaluator.sandbox import spare

@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 from PIL import Image
 
-from evaluator.encoders.registry import OWN_CONFIGS
+from evaluator.architectures.registry import OWN_CONFIGS
 from tests.builders.weights import TINY
 
 

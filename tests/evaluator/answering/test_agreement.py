@@ -16,11 +16,11 @@ from evaluator.answering.questions import ask
 from evaluator.answering.run import Run, answer_release
 from evaluator.answering.settings import BatchSizes, RunSettings
 from evaluator.answers import Protocol
-from evaluator.encoders.architecture import Family
+from evaluator.architectures.architecture import Family
+from evaluator.architectures.registry import get_architecture
 from evaluator.encoders.choices import Device, Precision
 from evaluator.encoders.encoder import unit_length
 from evaluator.encoders.open_clip import OpenClipEncoder
-from evaluator.encoders.registry import get_architecture
 from evaluator.release.read import read_items, read_questions
 from evaluator.release.schema import Split
 from evaluator.weights.checkpoint import open_checkpoint

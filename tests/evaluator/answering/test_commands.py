@@ -44,7 +44,7 @@ def test_answer_works_without_keys_and_without_django(small_release: Path, tiny_
 
 
 def test_answer_from_a_config_file_is_the_same(small_release: Path, tiny_weights: Path, tmp_path: Path) -> None:
-    from evaluator.encoders.registry import OWN_CONFIGS
+    from evaluator.architectures.registry import OWN_CONFIGS
 
     assert main(answer(small_release, tiny_weights, tmp_path / "a")) == 0
     command = answer(small_release, tiny_weights, tmp_path / "b")

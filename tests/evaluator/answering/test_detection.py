@@ -16,8 +16,8 @@ from evaluator.answering.progress import Progress, Stage
 from evaluator.answering.run import Run, answer_release
 from evaluator.answering.settings import BatchSizes, RunSettings
 from evaluator.answers import ANSWERS, ROW_ID, Protocol, align
+from evaluator.architectures.folders import read_folder
 from evaluator.encoders.choices import Device, Precision
-from evaluator.encoders.folders import read_folder
 from evaluator.errors import EvaluationFailed, InputError
 from evaluator.release.importer import import_hub
 from evaluator.release.key import read_key
@@ -158,7 +158,7 @@ def test_images_of_many_places_go_in_smaller_batches(folder: Path) -> None:
     from evaluator.answering.localisation import ask_localisation
     from evaluator.answering.material import open_material
     from evaluator.answering.progress import StageClock
-    from evaluator.encoders.architecture import Family
+    from evaluator.architectures.architecture import Family
     from evaluator.pixels.cache import PixelCache
 
     architecture = read_folder(folder / "registry/tiny-owlv2")

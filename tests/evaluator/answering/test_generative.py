@@ -22,8 +22,8 @@ from evaluator.answering.questions import Asked, ask, default_protocol, require_
 from evaluator.answering.run import Run, answer_release
 from evaluator.answering.settings import BatchSizes, RunSettings
 from evaluator.answers import ANSWERS, ROW_ID, Protocol
+from evaluator.architectures.architecture import Architecture, Family
 from evaluator.cli import main
-from evaluator.encoders.architecture import Architecture, Family
 from evaluator.encoders.choices import Device
 from evaluator.errors import EvaluationFailed, InputError
 from evaluator.generators.generator import AskedImage, Reply

@@ -9,9 +9,9 @@ import pytest
 from evaluator.answering.run import Run, answer_release
 from evaluator.answering.settings import RunSettings
 from evaluator.answers import read_answers
+from evaluator.architectures.registry import get_architecture
 from evaluator.cli import main
 from evaluator.encoders.choices import Device
-from evaluator.encoders.registry import get_architecture
 from evaluator.pixels.blank import GREY, blank_image
 from evaluator.pixels.cache import PixelCache, Wanted, open_pixels
 from evaluator.pixels.crop import crop

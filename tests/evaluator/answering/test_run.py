@@ -18,11 +18,11 @@ from evaluator.answering.questions import ask
 from evaluator.answering.run import Run, answer_release, write_run
 from evaluator.answering.settings import BatchSizes, RunSettings
 from evaluator.answers import ANSWERS, ROW_ID, Protocol, align, read_answers
-from evaluator.encoders.architecture import Family
+from evaluator.architectures.architecture import Family
+from evaluator.architectures.registry import get_architecture
 from evaluator.encoders.choices import Device, Precision
 from evaluator.encoders.loading import load_model, match_architecture
 from evaluator.encoders.open_clip import OpenClipEncoder
-from evaluator.encoders.registry import get_architecture
 from evaluator.errors import EvaluationFailed, InputError
 from evaluator.pixels import files
 from evaluator.release.read import read_items, read_questions

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+from evaluator.architectures.folders import read_folder
 from evaluator.encoders.choices import Precision
-from evaluator.encoders.folders import read_folder
 from evaluator.encoders.loading import load_model, match_architecture
 from evaluator.errors import InputError
 from evaluator.weights.checkpoint import open_checkpoint

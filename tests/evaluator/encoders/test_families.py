@@ -13,12 +13,13 @@ from PIL import Image
 
 from evaluator.answering.run import Run, answer_release
 from evaluator.answering.settings import BatchSizes, RunSettings
-from evaluator.encoders import folders, transformers_contrastive
+from evaluator.architectures import folders
+from evaluator.architectures.folders import CONTRASTIVE_TYPES, ENVIRONMENT
+from evaluator.architectures.registry import get_architecture
+from evaluator.encoders import transformers_contrastive
 from evaluator.encoders.choices import Device, Precision
 from evaluator.encoders.encoder import Encoder
-from evaluator.encoders.folders import CONTRASTIVE_TYPES, ENVIRONMENT
 from evaluator.encoders.loading import load_model, maker_of, match_architecture
-from evaluator.encoders.registry import get_architecture
 from evaluator.errors import InputError
 from evaluator.pixels.crop import crop
 from evaluator.release.read import read_items, read_questions

@@ -12,7 +12,7 @@ import evaluator.encoders.torchvision_ops  # noqa: F401  before anything that im
 # isort: split
 import transformers
 
-from evaluator.encoders.architecture import Architecture
+from evaluator.architectures.architecture import Architecture
 from evaluator.encoders.choices import Precision
 from evaluator.encoders.loading import expected_tensors, load_model, match_architecture
 from evaluator.errors import InputError

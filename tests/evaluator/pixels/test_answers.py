@@ -6,8 +6,8 @@ import pytest
 
 from evaluator.answering.run import answer_release, write_run
 from evaluator.answering.settings import RunSettings
+from evaluator.architectures.registry import get_architecture
 from evaluator.encoders.choices import Device
-from evaluator.encoders.registry import get_architecture
 from evaluator.pixels import files
 from evaluator.pixels.cache import PixelCache
 from evaluator.release.schema import Split

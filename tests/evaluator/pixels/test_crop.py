@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
-from evaluator.encoders.architecture import Preprocessing
+from evaluator.architectures.architecture import Preprocessing
+from evaluator.architectures.registry import list_architectures
 from evaluator.encoders.encoder import Normaliser
-from evaluator.encoders.registry import list_architectures
 from evaluator.pixels import crop as crop_module
 from evaluator.pixels.crop import crop
 from evaluator.pixels.read import read_image

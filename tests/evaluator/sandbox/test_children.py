@@ -23,9 +23,9 @@ from evaluator.answering.progress import STAGES
 from evaluator.answering.run import answer_release
 from evaluator.answering.settings import RunSettings
 from evaluator.answers import Protocol
-from evaluator.encoders.architecture import Family
+from evaluator.architectures.architecture import Family
+from evaluator.architectures.registry import get_architecture
 from evaluator.encoders.choices import Device
-from evaluator.encoders.registry import get_architecture
 from evaluator.errors import EvaluationFailed, InputError
 from evaluator.release.read import read_items, read_questions
 from evaluator.release.schema import Split
@@ -295,7 +295,7 @@ def test_messages_are_read_whole_however_they_are_cut() -> None:
 def test_parent_side_needs_no_torch_and_no_django() -> None:
     code = ("import sys; sys.modules['torch'] = sys.modules['django'] = None; sys.path[:] = " + repr(sys.path) +
             "; import evaluator.sandbox, evaluator.weights.header, evaluator.weights.keys, evaluator.answers, "
-            "evaluator.encoders.registry as registry; assert len(registry.list_architectures()) > 80")  # fmt: skip
+            "evaluator.architectures.registry as registry; assert len(registry.list_architectures()) > 80")  # fmt: skip
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": ""})
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from evaluator.architectures.registry import get_architecture
 from evaluator.cli import main
-from evaluator.encoders.registry import get_architecture
 from evaluator.errors import InputError
 from evaluator.weights.adapter import changed_tensors, read_adapter
 from evaluator.weights.adapter_config import MAX_CONFIG_BYTES

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from evaluator.encoders.registry import get_architecture
+from evaluator.architectures.registry import get_architecture
 from evaluator.errors import InputError
 from evaluator.weights.check import check_weights
 from evaluator.weights.checkpoint import open_checkpoint

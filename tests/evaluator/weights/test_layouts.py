@@ -11,9 +11,9 @@ import pytest
 import torch
 import transformers
 
-from evaluator.encoders.architecture import Architecture, Family, Library, Preprocessing
+from evaluator.architectures.architecture import Architecture, Family, Library, Preprocessing
+from evaluator.architectures.open_clip_config import describe
 from evaluator.encoders.loading import expected_tensors, maker_of, match_architecture
-from evaluator.encoders.open_clip_config import describe
 from evaluator.errors import InputError
 from evaluator.weights.check import check_weights
 from evaluator.weights.checkpoint import open_checkpoint
@@ -162,7 +162,7 @@ def test_layers_that_are_many_or_named_oddly_cost_nothing() -> None:
 @pytest.mark.parametrize("name", ["ViT-B-32", "ViT-L-14-336"])
 def test_openais_published_shapes_fit_built_in_architectures(name: str) -> None:
     """transformers' own configs of the published models, against the built-in architectures, by name and shape."""
-    from evaluator.encoders.registry import get_architecture
+    from evaluator.architectures.registry import get_architecture
 
     sizes: dict[str, dict[str, Any]] = {
         "ViT-B-32": {},

@@ -8,7 +8,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils.http import urlencode
 
-from evaluator.encoders.registry import list_architectures
+from evaluator.architectures.registry import list_architectures
 from leaderboard.models import Submission
 from tests.builders.leaderboard import make_release, make_user
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from evaluator.architectures.architecture import Architecture, Family, Library, Preprocessing
+from evaluator.architectures.folders import ENVIRONMENT, NAME, read_folder
+from evaluator.architectures.registry import get_architecture, list_architectures
 from evaluator.cli import main
-from evaluator.encoders.architecture import Architecture, Family, Library, Preprocessing
-from evaluator.encoders.folders import ENVIRONMENT, NAME, read_folder
-from evaluator.encoders.registry import get_architecture, list_architectures
 from evaluator.errors import InputError
 
 DESCRIPTION = {"family": "contrastive", "library": "transformers", "parameters": 151_277_313}
@@ -243,6 +243,7 @@ def test_command_lists_folders_and_names_broken_ones(root: Path, capsys: pytest.
 
 def test_listing_folders_needs_no_torch(root: Path) -> None:
     place(root / "clip-b")
-    code = ("import sys, evaluator.encoders.registry as r; assert 'clip-b' in [a.name for a in r.list_architectures()];"
+    code = ("import sys, evaluator.architectures.registry as r; "
+            "assert 'clip-b' in [a.name for a in r.list_architectures()];"
             "assert not {'torch', 'transformers', 'open_clip'} & set(sys.modules)")  # fmt: skip
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, cwd=Path(__file__).parents[3])

@@ -13,19 +13,19 @@ import evaluator.encoders.torchvision_ops  # noqa: F401  before anything that im
 import open_clip
 import torch
 
-from evaluator.encoders import freeze
-from evaluator.encoders.architecture import Preprocessing
-from evaluator.encoders.choices import Precision
-from evaluator.encoders.loading import expected_tensors, load_model, match_architecture
-from evaluator.encoders.open_clip import build_model
-from evaluator.encoders.open_clip_config import read_preprocessing
-from evaluator.encoders.registry import (  # fmt: skip
+from evaluator.architectures import freeze
+from evaluator.architectures.architecture import Preprocessing
+from evaluator.architectures.open_clip_config import read_preprocessing
+from evaluator.architectures.registry import (  # fmt: skip
     FACTS,
     OWN_CONFIGS,
     find_architecture,
     get_architecture,
     list_architectures,
 )
+from evaluator.encoders.choices import Precision
+from evaluator.encoders.loading import expected_tensors, load_model, match_architecture
+from evaluator.encoders.open_clip import build_model
 from evaluator.errors import InputError
 from evaluator.pixels.crop import crop
 from evaluator.weights.checkpoint import open_checkpoint

@@ -1,8 +1,8 @@
 """The architectures a checkpoint may name. In: facts.json, configs, folders; out: Architecture. Torch-free.
 
 The built-in list is frozen: open_clip's configs whose towers need no download, copied into facts.json, and our own
-configs. `python -m evaluator.encoders.freeze` writes facts.json anew. Organisers add to it by folders
-(`evaluator.encoders.folders`). Nothing a submitter writes reaches a loader.
+configs. `python -m evaluator.architectures.freeze` writes facts.json anew. Organisers add to it by folders
+(`evaluator.architectures.folders`). Nothing a submitter writes reaches a loader.
 """
 
 import json
@@ -10,15 +10,15 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from evaluator.encoders.architecture import Architecture
-from evaluator.encoders.folders import find_placed, placed
-from evaluator.encoders.open_clip_config import describe, read_config, read_preprocessing
-from evaluator.encoders.processor_config import CODE
+from evaluator.architectures.architecture import Architecture
+from evaluator.architectures.folders import find_placed, placed
+from evaluator.architectures.open_clip_config import describe, read_config, read_preprocessing
+from evaluator.architectures.processor_config import CODE
 from evaluator.errors import InputError
 
 FOLDER = Path(__file__).parent
 FACTS = FOLDER / "facts.json"
-OWN_CONFIGS = FOLDER / "architectures"
+OWN_CONFIGS = FOLDER / "configs"
 
 
 def list_architectures() -> list[Architecture]:

@@ -12,9 +12,9 @@ import torch
 import transformers
 from PIL import Image
 
-from evaluator.encoders.architecture import Architecture, Family, Library
+from evaluator.architectures.architecture import Architecture, Family, Library
+from evaluator.architectures.processor_config import DEFAULTS, read_processor
 from evaluator.encoders.encoder import Normaliser
-from evaluator.encoders.processor_config import DEFAULTS, read_processor
 from evaluator.errors import ProblemLog
 from evaluator.pixels.crop import crop
 

@@ -1,4 +1,4 @@
-"""Writes facts.json from the installed open_clip and our own configs: `python -m evaluator.encoders.freeze`.
+"""Writes facts.json from the installed open_clip and our own configs: `python -m evaluator.architectures.freeze`.
 
 Run it when open_clip is updated or a config is added; the diff of facts.json is what changed for submitters.
 """
@@ -14,10 +14,10 @@ import open_clip
 import torch
 from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
 
-from evaluator.encoders.architecture import Family, Preprocessing
+from evaluator.architectures.architecture import Family, Preprocessing
+from evaluator.architectures.open_clip_config import PREPROCESS_FIELDS, describe, needs_download, read_preprocessing
+from evaluator.architectures.registry import FACTS, OWN_CONFIGS
 from evaluator.encoders.open_clip import build_model
-from evaluator.encoders.open_clip_config import PREPROCESS_FIELDS, describe, needs_download, read_preprocessing
-from evaluator.encoders.registry import FACTS, OWN_CONFIGS
 
 
 def built_in_configs() -> dict[str, dict[str, Any]]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from evaluator.encoders.architecture import Architecture, Family, Preprocessing
+from evaluator.architectures.architecture import Architecture, Family, Preprocessing
 from evaluator.errors import InputError
 
 DEFAULT_CONTEXT_LENGTH, DEFAULT_IMAGE_PX = 77, 224

@@ -6,7 +6,7 @@ Only what `evaluator.pixels.crop` reproduces bit for bit is accepted; all else i
 from collections.abc import Mapping
 from typing import Any
 
-from evaluator.encoders.architecture import Preprocessing
+from evaluator.architectures.architecture import Preprocessing
 from evaluator.errors import ProblemLog
 
 CODE, FIELD = "bad_architecture_folder", "architecture"

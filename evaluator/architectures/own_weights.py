@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from evaluator.encoders.architecture import Architecture
+from evaluator.architectures.architecture import Architecture
 
 NAMES = ("model.safetensors", "model.safetensors.index.json")
 

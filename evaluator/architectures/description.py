@@ -6,9 +6,9 @@ from typing import Any
 
 from PIL import Image
 
-from evaluator.encoders.architecture import Family, Library, Preprocessing
-from evaluator.encoders.open_clip_config import PREPROCESS_FIELDS
-from evaluator.encoders.processor_config import CODE, FIELD, three_numbers
+from evaluator.architectures.architecture import Family, Library, Preprocessing
+from evaluator.architectures.open_clip_config import PREPROCESS_FIELDS
+from evaluator.architectures.processor_config import CODE, FIELD, three_numbers
 from evaluator.errors import ProblemLog
 from evaluator.pixels.recipe import Centre, Fit
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evaluator.encoders import open_clip_config
-from evaluator.encoders.architecture import PROCESSOR, Architecture, Family, Library, Preprocessing
-from evaluator.encoders.description import Description, read_description, read_preprocess_cfg
-from evaluator.encoders.processor_config import CODE, FIELD, read_processor
+from evaluator.architectures import open_clip_config
+from evaluator.architectures.architecture import PROCESSOR, Architecture, Family, Library, Preprocessing
+from evaluator.architectures.description import Description, read_description, read_preprocess_cfg
+from evaluator.architectures.processor_config import CODE, FIELD, read_processor
 from evaluator.errors import InputError, ProblemLog
 
 ENVIRONMENT = "UBENCH_ARCHITECTURES"
