@@ -7,8 +7,9 @@ from typing import TypeVar
 
 import torch
 
+from evaluator.encoders.device import is_out_of_memory
+
 Result = TypeVar("Result")
-NO_MEMORY_ON_CPU = "DefaultCPUAllocator: can't allocate memory"
 
 
 class Halving:
@@ -35,11 +36,6 @@ class Halving:
                 start = end
                 continue
             _free()  # only here is the failed batch's traceback gone, and what it held with it
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the error says that a device's memory is full."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or NO_MEMORY_ON_CPU in str(error)
 
 
 def _free() -> None:

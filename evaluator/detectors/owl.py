@@ -28,7 +28,7 @@ from evaluator.architectures.architecture import Architecture
 from evaluator.architectures.processor_config import CODE, FIELD
 from evaluator.detectors.detector import Places
 from evaluator.encoders.choices import Precision
-from evaluator.encoders.device import computing_in
+from evaluator.encoders.device import computing_in, is_out_of_memory
 from evaluator.encoders.local_transformers import require_known_tokens
 from evaluator.errors import InputError
 
@@ -106,6 +106,8 @@ def build_model(architecture: Architecture) -> torch.nn.Module:
         config = kind.config.from_dict(dict(architecture.config), attn_implementation="sdpa")
         return kind.model(config).eval()
     except (KeyError, TypeError, ValueError, RuntimeError) as error:  # organisers wrote it
+        if is_out_of_memory(error):
+            raise
         message = f"transformers cannot build {architecture.name}: {error!r}"
         raise InputError.single(CODE, message, field=FIELD) from error
 

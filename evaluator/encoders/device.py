@@ -11,6 +11,7 @@ from evaluator.encoders.choices import Device, Precision
 from evaluator.errors import EvaluationFailed
 
 GPU_ERRORS = ("CUDA error", "CUDA driver error", "CUDNN_STATUS", "CUBLAS_STATUS", "NVML", "device-side assert")
+NO_MEMORY_ON_CPU = "DefaultCPUAllocator: can't allocate memory"
 DRIVER = Path("/sys/module/nvidia/version")
 
 
@@ -79,3 +80,8 @@ def driver() -> str | None:
         return DRIVER.read_text("ascii").strip()
     except OSError:
         return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the error says that a device's memory is full."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or NO_MEMORY_ON_CPU in str(error)

@@ -18,7 +18,7 @@ from open_clip.tokenizer import HFTokenizer
 from evaluator.architectures.architecture import Architecture
 from evaluator.architectures.open_clip_config import text_config_of
 from evaluator.encoders.choices import Precision
-from evaluator.encoders.device import computing_in
+from evaluator.encoders.device import computing_in, is_out_of_memory
 from evaluator.encoders.encoder import Normaliser, unit_length
 from evaluator.encoders.local_transformers import CONFIG_ERRORS, does_not_load
 from evaluator.encoders.trimming import encode_text
@@ -72,6 +72,8 @@ def build_model(architecture: Architecture) -> torch.nn.Module:
     try:
         return model_class(**config).float().eval()  # a transformers config may ask for another type
     except (*CONFIG_ERRORS, OSError) as error:  # only a local config file can be wrong
+        if is_out_of_memory(error):
+            raise
         message = f"open_clip cannot build {architecture.name}: {error}"
         raise InputError.single("bad_architecture_file", message, field="architecture") from error
 

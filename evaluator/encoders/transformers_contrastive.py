@@ -21,7 +21,7 @@ from transformers.initialization import no_init_weights
 from evaluator.architectures.architecture import Architecture
 from evaluator.encoders import local_transformers
 from evaluator.encoders.choices import Precision
-from evaluator.encoders.device import computing_in
+from evaluator.encoders.device import computing_in, is_out_of_memory
 from evaluator.encoders.encoder import Normaliser, unit_length
 from evaluator.errors import InputError
 
@@ -125,6 +125,8 @@ def build_model(architecture: Architecture) -> torch.nn.Module:
         with no_init_weights():
             return kind.model(config).float().eval()
     except local_transformers.CONFIG_ERRORS as error:
+        if is_out_of_memory(error):
+            raise
         raise local_transformers.does_not_load("config", architecture.name, error) from error
 
 

@@ -22,7 +22,7 @@ from transformers.initialization import no_init_weights
 
 from evaluator.architectures.architecture import Architecture
 from evaluator.encoders.choices import Precision
-from evaluator.encoders.device import computing_in
+from evaluator.encoders.device import computing_in, is_out_of_memory
 from evaluator.encoders.local_transformers import require_known_tokens
 from evaluator.errors import InputError
 from evaluator.generators.generator import AskedImage, Reply
@@ -104,6 +104,8 @@ def build_model(architecture: Architecture) -> torch.nn.Module:
                 config, trust_remote_code=False, dtype=torch.float32, attn_implementation="sdpa"
             )
     except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:  # organisers' config is wrong
+        if is_out_of_memory(error):
+            raise
         message = f"transformers cannot build {architecture.name}: {error}"
         raise InputError.single("bad_architecture_file", message, field="architecture") from error
     model.tie_weights()

@@ -89,9 +89,8 @@ def _probe(spec: dict[str, Any], files: Files, pipe: BinaryIO) -> dict[str, Any]
 def _answer(spec: dict[str, Any], files: Files, pipe: BinaryIO) -> dict[str, Any]:
     with ExitStack() as stack:
         weights = _open_weights(files, stack)
-        from evaluator.answering.halving import is_out_of_memory
         from evaluator.answering.run import answer_split
-        from evaluator.encoders.device import sickness
+        from evaluator.encoders.device import is_out_of_memory, sickness
 
         architecture = get_architecture(spec["architecture"])
         material = Material(
