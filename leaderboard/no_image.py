@@ -12,6 +12,7 @@ from django.db import transaction
 
 from evaluator.errors import InputError
 from leaderboard import states
+from leaderboard.asking import protocols_asked
 from leaderboard.baselines import baseline_owner
 from leaderboard.intake import RESERVED_PREFIX
 from leaderboard.models import Entry, Evaluation, Model, Submission, User
@@ -27,8 +28,8 @@ SLUG_LENGTH = 80
 
 
 def ask_without_images(submission: Submission, *, by: User | None = None) -> list[Evaluation]:
-    """Queue the no-image baseline of a checkpoint on every split of its release that it has not answered and is not
-    answering; returns the new evaluations. Those that failed or were cancelled are started anew; asking twice does
+    """Queue the no-image baseline of a checkpoint on every split that asks it anything and is neither answered nor
+    being answered; returns the new evaluations. Those that failed or were cancelled are started anew; asking twice does
     nothing more.
 
     `by` is None at the command line. Raises InputError: not a checkpoint, not accepted, or not published, for the
@@ -41,9 +42,9 @@ def ask_without_images(submission: Submission, *, by: User | None = None) -> lis
         ended = (EvaluationState.FAILED, EvaluationState.CANCELLED)
         standing = set(baseline.evaluations.exclude(state__in=ended).values_list("split", flat=True))
         queued = []
-        for split in checkpoint.release.info["splits"]:
+        for split, protocol in protocols_asked(checkpoint.release, checkpoint.architecture).items():
             if split not in standing:
-                evaluation = Evaluation.objects.create(submission=baseline, split=split)
+                evaluation = Evaluation.objects.create(submission=baseline, split=split, protocol=protocol)
                 states.record(submission=baseline, evaluation=evaluation, to_state=evaluation.state, actor=_actor(by))
                 queued.append(evaluation)
         if queued:

@@ -121,9 +121,9 @@ def wrap_model(
         if architecture.folder is None:
             raise ValueError("it has no folder")
         image_processor = kind.images.from_pretrained(architecture.folder, local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(
+        tokenizer = AutoTokenizer.from_pretrained(  # nosec B615: a local folder, and nothing else
             architecture.folder, local_files_only=True, trust_remote_code=False
-        )  # fmt: skip
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"The image processor or tokenizer of {architecture.name} cannot be read: {error!r}"
         raise InputError.single(CODE, message, field=FIELD) from error

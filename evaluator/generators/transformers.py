@@ -122,7 +122,9 @@ def wrap_model(
         message = f"{architecture.name} has no folder with a tokenizer and a processor."
         raise InputError.single("bad_architecture_file", message, field="architecture")
     try:
-        processor = AutoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        processor = AutoProcessor.from_pretrained(  # nosec B615: a local folder, and nothing else
+            folder, local_files_only=True, trust_remote_code=False
+        )
         image_token = processor.image_token
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"The processor of {architecture.name} cannot be loaded from its folder: {error}"

@@ -13,11 +13,10 @@ from evaluator.answers import Protocol, write_answers
 from evaluator.architectures.registry import get_architecture
 from evaluator.errors import InputError
 from evaluator.predictions.check import check_file
-from evaluator.release.read import read_items, read_questions
 from evaluator.release.schema import Split
 from evaluator.sandbox import validate_in_child
-from evaluator.sandbox.checks import first_protocol
 from leaderboard import bases, states, storage
+from leaderboard.asking import protocols_asked
 from leaderboard.models import Evaluation, Submission
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.queue import Queue, dispatch
@@ -49,17 +48,13 @@ def _check_checkpoint(submission: Submission) -> tuple[dict[str, Any], list[Eval
 
 def _evaluations(submission: Submission) -> list[Evaluation]:
     """One evaluation for each split that has anything to ask this kind of model; InputError where none has."""
-    folder, family = storage.release_folder(submission.release), get_architecture(submission.architecture).family
-    found = []
-    for split in submission.release.info["splits"]:
-        protocol = first_protocol(read_items(folder, Split(split)), read_questions(folder, Split(split)), family)
-        if protocol is not None:
-            found.append(Evaluation(submission=submission, split=split, protocol=protocol))
-    if not found:
+    asked = protocols_asked(submission.release, submission.architecture)
+    if not asked:
+        family = get_architecture(submission.architecture).family
         message = (f"This release has nothing to ask a {family} model. Choose another release, or an architecture of "
                    "another family.")  # fmt: skip
         raise InputError.single("nothing_to_ask", message, field="release")
-    return found
+    return [Evaluation(submission=submission, split=split, protocol=protocol) for split, protocol in asked.items()]
 
 
 def _check_predictions(submission: Submission) -> tuple[dict[str, Any], list[Evaluation]]:
