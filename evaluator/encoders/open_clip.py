@@ -20,7 +20,6 @@ from evaluator.architectures.open_clip_config import text_config_of
 from evaluator.encoders.choices import Precision
 from evaluator.encoders.device import computing_in, is_out_of_memory
 from evaluator.encoders.encoder import Normaliser, unit_length
-from evaluator.encoders.local_transformers import CONFIG_ERRORS, does_not_load
 from evaluator.encoders.trimming import encode_text
 from evaluator.errors import InputError
 
@@ -71,11 +70,20 @@ def build_model(architecture: Architecture) -> torch.nn.Module:
         model_class = open_clip.CustomTextCLIP if is_custom else open_clip.CLIP
     try:
         return model_class(**config).float().eval()  # a transformers config may ask for another type
-    except (*CONFIG_ERRORS, OSError) as error:  # only a local config file can be wrong
+    except _config_errors(architecture) as error:  # only a local config file can be wrong
         if is_out_of_memory(error):
             raise
         message = f"open_clip cannot build {architecture.name}: {error}"
         raise InputError.single("bad_architecture_file", message, field="architecture") from error
+
+
+def _config_errors(architecture: Architecture) -> tuple[type[BaseException], ...]:
+    """What a config that fits no class raises. transformers, which takes a second to import, is asked about folders."""
+    if architecture.folder is None:
+        return TypeError, ValueError, RuntimeError, AssertionError
+    from evaluator.encoders.local_transformers import CONFIG_ERRORS
+
+    return *CONFIG_ERRORS, OSError, ImportError
 
 
 def wrap_model(
@@ -107,10 +115,12 @@ def _tokenizer_of(architecture: Architecture) -> Any:
     options = text.get("tokenizer_kwargs") or {}
     if not text.get("hf_tokenizer_name"):
         return _simple_tokenizer(architecture.context_length, options)
+    from evaluator.encoders.local_transformers import does_not_load
+
     try:
         return HFTokenizer(
             str(architecture.folder), context_length=architecture.context_length,
             tokenizer_mode=text.get("tokenizer_mode"), local_files_only=True, trust_remote_code=False, **options,
         )  # fmt: skip
-    except (*CONFIG_ERRORS, OSError, ImportError) as error:
+    except _config_errors(architecture) as error:
         raise does_not_load("tokenizer", architecture.name, error) from error

@@ -4,13 +4,15 @@ Imports, the tokenizer that most models share, and one pass of a tiny untrained 
 they put off. Without it a second is lost between a job and its first image.
 """
 
+import os
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-import transformers  # noqa: F401
 
 import evaluator.answering.run  # noqa: F401
+from evaluator.architectures.folders import ENVIRONMENT
 from evaluator.architectures.registry import get_architecture
 from evaluator.encoders import open_clip
 from evaluator.encoders.choices import Device, Precision
@@ -26,6 +28,8 @@ def warm_up(wanted: Device) -> None:
         device = prepare_device(wanted)
     except EvaluationFailed:
         return
+    if ENVIRONMENT in os.environ:
+        import evaluator.encoders.transformers_contrastive  # noqa: F401  what organisers place is mostly transformers'
     architecture = get_architecture(SMALLEST)
     with torch.random.fork_rng(devices=[]):
         model = open_clip.build_model(architecture).to(device)

@@ -19,6 +19,7 @@ from evaluator.answering.parts import Part, Resume
 from evaluator.answering.progress import Progress, StageClock
 from evaluator.answering.settings import RunSettings
 from evaluator.answers import Protocol
+from evaluator.architectures.folders import ENVIRONMENT
 from evaluator.architectures.registry import get_architecture
 from evaluator.encoders.choices import Device, Precision
 from evaluator.errors import EvaluationFailed, InputError
@@ -39,6 +40,8 @@ Files = Mapping[str, int]  # open descriptors by name
 def main() -> int:
     """Do the one job. The last message says how it ended; anything else is a crash."""
     _die_with_parent()
+    if ENVIRONMENT not in os.environ:
+        sys.modules["transformers"] = None  # type: ignore[assignment]  # no architecture needs it: two seconds less
     channel = socket.socket(fileno=int(sys.argv[1]))
     if len(sys.argv) > 2:
         from evaluator.encoders.warm_up import warm_up
