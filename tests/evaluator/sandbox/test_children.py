@@ -31,6 +31,7 @@ from evaluator.sandbox import (
 )
 from evaluator.weights.checkpoint import open_checkpoint
 from tests.builders.adapters import lora_state, merged_slowly, write_adapter
+from tests.builders.waiting import all_end
 from tests.builders.weights import TINY, tiny_state, write_shards, write_state
 from tests.evaluator.weights.hostile import torch_file
 
@@ -161,5 +162,4 @@ def test_child_dies_with_a_killed_parent(job: AnswerJob, tmp_path: Path) -> None
         family = psutil.Process(runner.pid).children(recursive=True)
         assert family
         runner.send_signal(signal.SIGKILL)
-    gone, alive = psutil.wait_procs(family, timeout=5)
-    assert not alive
+    assert all_end(family, within_s=60)

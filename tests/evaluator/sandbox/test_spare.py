@@ -23,6 +23,7 @@ from evaluator.sandbox import (
     supervise,
     validate_in_child,
 )
+from tests.builders.waiting import all_end
 from tests.builders.weights import TINY
 
 
@@ -71,8 +72,7 @@ def test_no_spare_outlives_who_keeps_it() -> None:
         family = psutil.Process(keeper.pid).children(recursive=True)
         assert family
         keeper.kill()
-    gone, alive = psutil.wait_procs(family, timeout=60)
-    assert not alive
+    assert all_end(family, within_s=60)
 
 
 def test_a_killed_child_leaves_its_parts_and_the_next_goes_on(job: AnswerJob, monkeypatch: pytest.MonkeyPatch) -> None:
