@@ -101,7 +101,7 @@ def loop(setting: Setting, loaded: tuple, places: np.ndarray) -> list[list[float
     rows = setting.asked.rows.take(places).to_pylist()
     images = [setting.release / setting.files[setting.asked.image_of[place]] for place in places]
     return [
-        slow_loop.answer_one(*loaded, image, row["options"], together=True)
+        slow_loop.answer_one(*loaded, image, slow_loop.option_texts(row), together=True)
         for image, row in zip(images, rows, strict=True)
     ]
 
