@@ -11,13 +11,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluator.architectures.folders import ENVIRONMENT
 from evaluator.encoders.choices import Device
 from evaluator.sandbox.command import Exposure, environment, has_gpu, sandboxed, unsandboxed
 from evaluator.sandbox.level import SandboxLevel, sandbox_level
 from evaluator.sandbox.limits import Limits
 
 INNER = (sys.executable, "-I", "-m", "evaluator.sandbox.child")
-ARCHITECTURES = "UBENCH_ARCHITECTURES"
 ARCHITECTURES_INSIDE = "/architectures"
 
 
@@ -44,8 +44,8 @@ def start_child(*, device: Device, warm: bool) -> Child:
         argv = sandboxed(inner, exposed(gpu=gpu), Limits())
     else:
         argv = unsandboxed(inner, Limits())
-        if ARCHITECTURES in os.environ:
-            variables[ARCHITECTURES] = os.environ[ARCHITECTURES]
+        if ENVIRONMENT in os.environ:
+            variables[ENVIRONMENT] = os.environ[ENVIRONMENT]
     with theirs:
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=variables,
@@ -56,11 +56,11 @@ def start_child(*, device: Device, warm: bool) -> Child:
 
 def exposed(*, gpu: bool) -> Exposure:
     """What every child sees beside libraries and Python: the architectures that organisers placed, and GPUs or none."""
-    folder = os.environ.get(ARCHITECTURES)
+    folder = os.environ.get(ENVIRONMENT)
     if not folder or not Path(folder).is_dir():
         return Exposure(gpu=gpu)
     return Exposure(
-        files={ARCHITECTURES_INSIDE: Path(folder).resolve()}, gpu=gpu, variables={ARCHITECTURES: ARCHITECTURES_INSIDE}
+        files={ARCHITECTURES_INSIDE: Path(folder).resolve()}, gpu=gpu, variables={ENVIRONMENT: ARCHITECTURES_INSIDE}
     )
 
 
