@@ -6,7 +6,7 @@ import evaluator.encoders.torchvision_ops  # noqa: F401  before anything that im
 from collections.abc import Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from evaluator.encoders.device import computing_in, is_out_of_memory
 from evaluator.encoders.encoder import Normaliser, unit_length
 from evaluator.encoders.trimming import encode_text
 from evaluator.errors import InputError
+
+KEPT_TEXTS = 50_000  # tokenised; a few hundred bytes each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +104,9 @@ def _default_tokenizer() -> open_clip.SimpleTokenizer:
 
 
 def _simple_tokenizer(context_length: int, options: dict[str, Any]) -> open_clip.SimpleTokenizer:
-    if options:
-        return open_clip.SimpleTokenizer(context_length=context_length, **options)
-    found = copy(_default_tokenizer())
+    found = open_clip.SimpleTokenizer(**options) if options else copy(_default_tokenizer())
     found.context_length = context_length
+    found.encode = lru_cache(KEPT_TEXTS)(found.encode)  # asked for a text's length first, then for its tokens
     return found
 
 

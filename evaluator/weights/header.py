@@ -33,7 +33,7 @@ INDEX_BUFFERS = ("position_ids", "num_batches_tracked", "relative_position_index
 NAMES = re.compile(r"[A-Za-z0-9_.]{1,256}(?:\n[A-Za-z0-9_.]{1,256})*")
 
 # More of a character than a rightful header can hold means a bomb; counting is far cheaper than parsing.
-MOST_PER_OBJECT = {b"[": 2, b":": 4}
+MOST_PER_OBJECT = {b"[": 2, b":": 4, b",": MAX_RANK + 3}
 SLACK = 16_000  # for characters inside metadata texts
 
 
@@ -280,9 +280,9 @@ def _check_names(entries: dict[str, Any], faults: _Faults) -> None:
     joined = "\n".join(entries)  # one match for all names: 20,000 single ones would cost half the time budget
     if joined.count("\n") == len(entries) - 1 and NAMES.fullmatch(joined):
         return
-    for name in entries:
-        if "\n" in name or not NAMES.fullmatch(name):
-            faults.add(_Fault.BAD_NAME, name)
+    matches = NAMES.fullmatch
+    if bad := [name for name in entries if "\n" in name or not matches(name)]:
+        faults.names[_Fault.BAD_NAME] = bad
 
 
 def _layout_problems(tensors: dict[str, Tensor], data_bytes: int, file_bytes: int) -> list[Problem]:
