@@ -33,8 +33,8 @@ INDEX_BUFFERS = ("position_ids", "num_batches_tracked", "relative_position_index
 NAMES = re.compile(r"[A-Za-z0-9_.]{1,256}(?:\n[A-Za-z0-9_.]{1,256})*")
 
 # More of a character than a rightful header can hold means a bomb; counting is far cheaper than parsing.
-MOST_PER_OBJECT = {b"[": 2, b":": 4, b",": MAX_RANK + 3}
 SLACK = 16_000  # for characters inside metadata texts
+MOST = {b"[": (2, SLACK), b":": (4, SLACK), b",": (MAX_RANK + 3, 10 * SLACK)}  # per object, and beyond
 
 
 class _Fault(Enum):
@@ -141,7 +141,7 @@ def _parse(raw: bytes) -> dict[str, Any]:
     n_objects = raw.count(b"{")
     if n_objects > MAX_TENSORS + SLACK:
         _refuse("too_many_tensors", f"The header lists more than the {MAX_TENSORS:,} tensors that are allowed.")
-    if any(raw.count(character) > most * n_objects + SLACK for character, most in MOST_PER_OBJECT.items()):
+    if any(raw.count(character) > most * n_objects + slack for character, (most, slack) in MOST.items()):
         _refuse("header_too_complex", "The header holds far more than tensors. Write it with the safetensors library.")
     try:
         text = raw.decode("utf-8")
