@@ -19,7 +19,7 @@ from leaderboard.submissions import combined_state
 
 PUBLIC_FACTS = ("parameters", "tensors", "dtypes", "tolerated", "base", "adapter", "rows", "abstained")
 # Kept for comparing weights, or shown beside the facts already.
-UNREAD_FACTS = ("tensor_hashes", "canonical_hash", "sha256", "file_bytes", "architecture")
+UNREAD_FACTS = ("tensor_hashes", "canonical_hash", "sketch", "sha256", "file_bytes", "architecture")
 SPLIT_ORDER = (Split.TEST, Split.SEALED, Split.DEV)  # hidden ones first: they are what counts
 
 
