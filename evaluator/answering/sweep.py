@@ -29,7 +29,7 @@ from evaluator.answering.questions import require_protocol
 from evaluator.answering.record import describe_run
 from evaluator.answering.run import digest_of
 from evaluator.answering.settings import BATCH_SIZES, RunSettings
-from evaluator.answering.sweep_answers import GIVEN, check_alphas, keeps_scores, name_rows
+from evaluator.answering.sweep_answers import GIVEN, NON_FINITE, check_alphas, keeps_scores, name_rows
 from evaluator.architectures.architecture import Architecture, Family
 from evaluator.encoders.device import peak_memory, prepare_device
 from evaluator.encoders.loading import fill_model, maker_of
@@ -39,7 +39,6 @@ from evaluator.weights.checkpoint import Checkpoint
 from evaluator.weights.merging import Member, compare_members, match_pair
 
 PURPOSE = "sweep"
-NOT_FINITE = "non_finite_output"
 BROKEN = b"broken"  # in the schema of a part: why its α has no rows
 
 
@@ -148,7 +147,7 @@ class _Work:
             try:
                 answered = split.answer(StageClock(self.family, self._within(done, total)), self.unchanged)
             except EvaluationFailed as error:
-                if error.code != NOT_FINITE:
+                if error.code != NON_FINITE:
                     raise
                 self.clock.report(Stage.SWEEP, (number + 1) * sum(sizes), total)
                 return GIVEN.empty_table().replace_schema_metadata({BROKEN: error.message})
@@ -193,11 +192,11 @@ def _broken(alphas: Sequence[float], parts: Sequence[pa.Table]) -> list[dict[str
     """The α without answers, and why. Raises EvaluationFailed when there is no other."""
     reasons = [(part.schema.metadata or {}).get(BROKEN) for part in parts]
     found = [
-        {"alpha": alpha, "code": NOT_FINITE, "message": reason.decode()}
+        {"alpha": alpha, "code": NON_FINITE, "message": reason.decode()}
         for alpha, reason in zip(alphas, reasons, strict=True) if reason is not None
     ]  # fmt: skip
     if len(found) == len(alphas):
-        raise EvaluationFailed(NOT_FINITE, found[0]["message"], retry=False)
+        raise EvaluationFailed(NON_FINITE, found[0]["message"], retry=False)
     return found
 
 

@@ -18,6 +18,7 @@ from evaluator.release.schema import Split
 ALPHA_DECIMALS = 6
 MAX_ALPHAS = 201
 BASE, TUNED = 0.0, 1.0
+NON_FINITE = "non_finite_output"  # the code of an α that has no answers
 
 # scores and text are kept at BASE and TUNED alone, and null between them.
 SWEEP = pa.schema([
