@@ -46,7 +46,9 @@ def tuned_weights():
 
 def submit(owner, release, path, model, **fields) -> Submission:
     fields = {"kind": SubmissionKind.CHECKPOINT, "architecture": TINY, "publish": True} | fields
-    return submissions.submit(owner, NewSubmission(release=release, files=(received_from(path),), model=model, **fields))
+    return submissions.submit(
+        owner, NewSubmission(release=release, files=(received_from(path),), model=model, **fields)
+    )
 
 
 def work() -> None:
