@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from evaluator.analyses.interpolation import score_sweep
 from evaluator.analyses.splits import SplitKey, load_split
 from evaluator.analyses.target import Target, parse_target, target_rows
 from evaluator.answering.sweep_answers import read_sweep, write_sweep_run
@@ -68,6 +67,8 @@ def run(args: argparse.Namespace) -> None:
     answers, record = _sweep_apart(args) if is_local else _sweep_in_sandbox(args, alphas)
     if args.answers:
         write_sweep_run(answers, record, args.answers)
+    from evaluator.analyses.interpolation import score_sweep
+
     found = score_sweep(
         _read_keys(args, target), answers, record, target, reported=args.split, select_on=args.select_on,
         head={"key_revision": KEY_REVISION},
