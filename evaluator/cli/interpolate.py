@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from evaluator.analyses.forgetting import analysis_head
+from evaluator.analyses.interpolation import score_sweep
 from evaluator.analyses.splits import SplitKey, load_split
 from evaluator.analyses.target import Target, parse_target, target_rows
 from evaluator.answering.sweep_answers import read_sweep, write_sweep_run
@@ -67,11 +69,10 @@ def run(args: argparse.Namespace) -> None:
     answers, record = _sweep_apart(args) if is_local else _sweep_in_sandbox(args, alphas)
     if args.answers:
         write_sweep_run(answers, record, args.answers)
-    from evaluator.analyses.interpolation import score_sweep
-
+    keys = _read_keys(args, target)
     found = score_sweep(
-        _read_keys(args, target), answers, record, target, reported=args.split, select_on=args.select_on,
-        head={"key_revision": KEY_REVISION},
+        keys, answers, record, target, reported=args.split, select_on=args.select_on,
+        head=analysis_head(keys[args.split].info, args.split, key_revision=KEY_REVISION),
     )  # fmt: skip
     args.out.parent.mkdir(parents=True, exist_ok=True)
     partial = args.out.with_name(args.out.name + ".part")
