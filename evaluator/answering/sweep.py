@@ -8,8 +8,10 @@ not touched again, and a tower in which nothing differs embeds once for all α. 
 import io
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from math import exp, isfinite
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,9 +24,9 @@ from evaluator.answering.interpolated import (
     split_for,
     unchanged_towers,
 )
-from evaluator.answering.material import Material
+from evaluator.answering.material import Material, open_material
 from evaluator.answering.parts import Part, Resume
-from evaluator.answering.progress import MAIN_STAGE, Progress, Stage, StageClock
+from evaluator.answering.progress import MAIN_STAGE, OnProgress, Progress, Stage, StageClock
 from evaluator.answering.questions import require_protocol
 from evaluator.answering.record import describe_run
 from evaluator.answering.run import digest_of
@@ -34,6 +36,7 @@ from evaluator.architectures.architecture import Architecture, Family
 from evaluator.encoders.device import peak_memory, prepare_device
 from evaluator.encoders.loading import fill_model, maker_of
 from evaluator.errors import EvaluationFailed
+from evaluator.pixels.cache import PixelCache
 from evaluator.release.schema import Split
 from evaluator.weights.checkpoint import Checkpoint
 from evaluator.weights.merging import Member, compare_members, match_pair
@@ -121,6 +124,25 @@ def sweep_splits(
     rows = {material.split: split.rows for material, split in zip(materials, splits, strict=True)}
     given = pa.concat_tables(part.replace_schema_metadata() for part in parts).combine_chunks()
     return Sweep(given=given, rows=rows, record=record)
+
+
+def sweep_release(
+    release: Path, splits: Sequence[Split], base: Checkpoint, tuned: Checkpoint, architecture: Architecture,
+    alphas: Sequence[float], settings: RunSettings, *, cache: PixelCache | None = None,
+    on_progress: OnProgress | None = None,
+) -> Sweep:  # fmt: skip
+    """`sweep_splits` on splits of a release folder, in this process. `cache`: where decoded images are kept."""
+    require_protocol(settings.protocol, architecture.family)
+    clock, kept = StageClock(architecture.family, on_progress, sweep=True), cache or PixelCache()
+
+    def prepared(done: int, total: int) -> None:
+        clock.report(Stage.PIXELS, done, total)
+
+    with ExitStack() as stack:
+        materials = [
+            stack.enter_context(open_material(release, split, architecture, kept, prepared)) for split in splits
+        ]
+        return sweep_splits(materials, base, tuned, architecture, alphas, settings, clock)
 
 
 @dataclass(kw_only=True)

@@ -11,6 +11,7 @@ from evaluator.errors import EvaluationFailed, InputError
 
 COMMANDS = (
     "import_ubench", "convert", "architectures", "validate", "answer", "score", "check_predictions",
+    "sweep", "interpolate", "merge",
 )  # fmt: skip
 SHOWN_PROBLEMS = 50
 

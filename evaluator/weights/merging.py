@@ -72,9 +72,12 @@ def match_pair(base: Checkpoint, tuned: Checkpoint, architecture: Architecture) 
     `match_architecture`.
     """
     expected = expected_tensors(architecture)
-    ours = match_member(tuned, expected)
     try:
-        return match_member(base, expected), ours
+        theirs = match_member(tuned, expected)
+    except InputError as error:
+        raise InputError([replace(problem, field="tuned") for problem in error.problems], error.counts) from error
+    try:
+        return match_member(base, expected), theirs
     except InputError as error:
         reasons = " ".join(dict.fromkeys(problem.message for problem in error.problems))
         message = (f"The base has other tensors than {architecture.name}, the architecture of the tuned model, so "
