@@ -1,7 +1,8 @@
 """Simulated coverage of paired intervals. In: how often answers change, how alike within sources; out: shares.
 
-A source's questions are lost with one probability, gained with another, which vary from source to source (Dirichlet with
-the intra-source correlation); sources are as uneven in size as datasets are. All runs of a setting are one computation.
+A source's questions are lost with one probability, gained with another, which vary from source to source (Dirichlet
+with the intra-source correlation); sources are as uneven in size as datasets are. All runs of a setting are one
+computation.
 """
 
 import itertools
