@@ -59,9 +59,16 @@ def settings() -> Iterator[Setting]:
     for n, discordance, balance, correlation, sizes in itertools.product(
         SOURCES, (0.01, 0.03, 0.1, 0.4), (0.0, 0.5, 1.0), (0.0, 0.2, 0.5), Sizes
     ):
-        yield Setting(
-            n_sources=n, discordance=discordance, balance=balance, correlation=correlation, sizes=sizes
-        )  # fmt: skip
+        yield Setting(n_sources=n, discordance=discordance, balance=balance, correlation=correlation, sizes=sizes)
+
+
+def hard_settings() -> Iterator[Setting]:
+    """Those among them in which intervals of other methods hold the truth least often."""
+    changes = ((0.01, 1.0), (0.03, 1.0), (0.1, 0.5), (0.4, 0.0))
+    for n, (discordance, balance), correlation, sizes in itertools.product(
+        SOURCES, changes, (0.2, 0.5), (Sizes.MILD, Sizes.HEAVY)
+    ):
+        yield Setting(n_sources=n, discordance=discordance, balance=balance, correlation=correlation, sizes=sizes)
 
 
 def sample(setting: Setting, runs: int, seed: int) -> Sample:

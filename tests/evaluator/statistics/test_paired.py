@@ -22,8 +22,8 @@ from tests.builders.paired_coverage import (
     Setting,
     Sizes,
     coverage,
+    hard_settings,
     positive_parts,
-    test_settings,
     unclustered_coverage,
 )
 
@@ -50,7 +50,8 @@ def test_p_counts_every_swap_of_few_sources() -> None:
     rng = np.random.default_rng(0)
     differences = rng.integers(-3, 6, 8).astype(float)
     exact = permutation_test(
-        (differences, np.zeros(8)), lambda a, b, axis: (a - b).sum(axis=axis), permutation_type="samples", n_resamples=np.inf
+        (differences, np.zeros(8)), lambda a, b, axis: (a - b).sum(axis=axis), permutation_type="samples",
+        n_resamples=np.inf,
     ).pvalue  # fmt: skip
     swapped = swapped_sums(differences[:, None], seed=1)
     assert permutation_p(differences.sum(keepdims=True), swapped)[0] == pytest.approx(exact, abs=0.015)
@@ -111,7 +112,7 @@ def test_the_interval_holds_the_difference_and_turns_round(
 
 def test_coverage_of_the_true_difference_in_short() -> None:
     """The long form, 2,000 runs a setting and no allowance, is tests/faults/test_paired_coverage.py."""
-    short = {setting: coverage(setting, runs=400, seed=5) for setting in test_settings()}
+    short = {setting: coverage(setting, runs=400, seed=5) for setting in hard_settings()}
     noise = 0.03  # 2.4 standard errors of a share of .93 seen in 400 runs, as fits the lowest of so many settings
     assert {setting: found for setting, found in short.items() if found < 0.93 - noise} == {}
     assert np.mean(list(short.values())) >= 0.95
