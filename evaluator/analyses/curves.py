@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluator.analyses.figures import aggregate_figures, averaged_columns, facet_figures
+from evaluator.analyses.figures import aggregate_figures, averaged_columns, facet_figures, wordings
 from evaluator.analyses.paired import (
     Column,
     Figure,
@@ -28,7 +28,6 @@ from evaluator.scoring.index import KeyIndex
 from evaluator.statistics.bootstrap import percentile_interval
 from evaluator.statistics.wilson import FEW_SOURCES, clustered_wilson
 
-WORDINGS: tuple[int | None, ...] = (1, None, 0)  # in the order in which they are preferred
 MACRO, INSIDE, OUTSIDE = str(Aggregate.MACRO), "inside", "outside"
 BASE = 0  # place of α = 0
 
@@ -95,10 +94,8 @@ def curves_of(
 
 
 def _wording(index: KeyIndex, answered: NDArray[np.bool_]) -> int | None:
-    core = index.core_rows() & answered
-    for variant in WORDINGS:
-        if (core & index.rows_of(variant)).any():
-            return variant
+    if found := wordings(index, answered):
+        return found[0]
     raise InputError.single(
         "nothing_answered", f"No coarse or fine task of split {index.split} was answered. Sweep a split that has some."
     )
