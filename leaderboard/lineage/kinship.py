@@ -34,7 +34,7 @@ def looks_like(submission: Submission, facts: dict[str, Any]) -> list[dict[str, 
     Among those that its owner may see, reference bases first; its own model's other submissions are left out, and
     merges, whose parents are nearer.
     """
-    found = [
+    found: list[dict[str, Any]] = [
         {"submission": str(row.pk), "identical_share": kin.identical_share, "distance": kin.distance,
          "cosine": kin.cosine}
         for row in _candidates(submission)
