@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Q
-from evaluator.weights.sketch import Kinship, compare
 
+from evaluator.weights.sketch import Kinship, compare
 from leaderboard import permissions
 from leaderboard.models import BaseLink, Model, Submission
 from leaderboard.models.submissions import SubmissionKind
