@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,7 +47,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> None:
     problems: list[Problem] = []
     for path in (args.base, args.tuned):
-        _collect(problems, lambda path=path: require_file(path))
+        _collect(problems, partial(require_file, path))
     target = _collect(problems, lambda: parse_target(args.target)) or {}
     split = _collect(problems, lambda: load_split(args.release, args.split, args.key))
     if split is not None:
