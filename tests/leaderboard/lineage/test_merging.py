@@ -1,6 +1,7 @@
 """Sweeps and merges through the real workers: one button, one evaluation, one analysis; a merge as a submission."""
 
 import io
+import json
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 
 from evaluator.answering.sweep_answers import answers_at, read_sweep
 from evaluator.answers import read_answers
+from evaluator.cli import main
 from evaluator.errors import InputError
 from evaluator.release.schema import Split
 from leaderboard import files, publication, storage, submissions
@@ -81,7 +83,7 @@ def checkpoint(author, release, path, slug, **fields) -> Submission:
     return Submission.objects.get(pk=made.pk)
 
 
-def test_one_button_gives_one_sweep_whose_ends_are_the_parents_answers(release, author, tuned_weights, capsys):
+def test_one_button_gives_one_sweep_that_ends_in_the_parents_answers(release, author, tuned_weights, tmp_path, capsys):
     submit(author, release, tiny_weights(), "base")
     submit(author, release, tuned_weights, "tuned", base="base")
     submit(author, release, tiny_weights(5), "other", base="base", publish=False)
@@ -111,6 +113,15 @@ def test_one_button_gives_one_sweep_whose_ends_are_the_parents_answers(release, 
     assert reading.of_submission(AnonymousUser(), tuned).interpolation is not None
     call_command("rescore", verify=True)
     assert "0 differences" in capsys.readouterr().out
+    out = tmp_path / "interpolation.json"
+    with storage.local_files(base) as base_file, storage.local_files(tuned) as tuned_file:
+        arguments = [
+            "interpolate", "--release", storage.release_folder(release), "--split", "test", "--select-on", "dev",
+            "--base", base_file, "--tuned", tuned_file, "--architecture", TINY, "--alphas", "0:1:0.05",
+            "--key", storage.key_folder(release, 1), "--out", out,
+        ]  # fmt: skip
+        assert main([str(argument) for argument in arguments]) == 0
+    assert json.loads(out.read_text()) == document
 
 
 def assert_looks_like(author, base, tuned, other) -> None:
