@@ -40,7 +40,7 @@ def tuned_weights():
     """The tiny weights with every image weight moved a little; the text tower untouched."""
     torch.manual_seed(7)
     state = {
-        name: tensor + 0.004 * torch.randn_like(tensor) if name.startswith("visual.") else tensor
+        name: tensor + 0.001 * torch.randn_like(tensor) if name.startswith("visual.") else tensor
         for name, tensor in tiny_state(0).items()
     }
     return write_state(state, run_folder("tuned-") / "tuned.safetensors")
