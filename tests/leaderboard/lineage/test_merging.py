@@ -19,7 +19,7 @@ from leaderboard import files, publication, storage, submissions
 from leaderboard.boards.marks import MERGED, marks_of
 from leaderboard.boards.snapshots import get_board
 from leaderboard.intake import NewSubmission
-from leaderboard.lineage import derived, links, reading, sweeps
+from leaderboard.lineage import derived, links, pairs, reading, sweeps
 from leaderboard.models import Evaluation, Submission
 from leaderboard.models.submissions import Purpose, SubmissionKind
 from leaderboard.queue import Queue
@@ -103,7 +103,7 @@ def test_one_button_gives_one_sweep_that_ends_in_the_parents_answers(release, au
             with storage.local_path(evaluation.answers_sha256) as path:
                 assert answers_at(swept, split, alpha).equals(read_answers(path))
     document = reading.of_submission(author, tuned).interpolation.document
-    assert [round(point["alpha"], 6) for point in document["alphas"]] == list(sweeps.ALPHAS)
+    assert [round(point["alpha"], 6) for point in document["alphas"]] == list(pairs.ALPHAS)
     reports = [parent.evaluations.get(split="test", purpose=Purpose.SCORE).reports.get().document for parent in pair]
     for point, report in zip((document["alphas"][0], document["alphas"][-1]), reports, strict=True):
         assert point["aggregates"]["macro"]["estimate"] == report["aggregates"]["macro"]["1"]["estimate"]
@@ -167,7 +167,7 @@ def test_a_merge_is_a_submission_of_its_own_unranked_and_linked(pair, release, a
     merge.refresh_from_db()
     assert merge.state == SubmissionState.ACCEPTED, merge.problems
     assert submissions.combined_state(merge) == "scored"
-    assert [(each.submission, each.weight) for each in derived.parents_of(merge)] == [(base, 0.65), (tuned, 0.35)]
+    assert [(each.submission, each.weight) for each in pairs.parents_of(merge)] == [(base, 0.65), (tuned, 0.35)]
     with storage.local_files(merge) as path, storage.local_files(base) as zero, storage.local_files(tuned) as one:
         made, first, last = load_file(path), load_file(zero), load_file(one)
     for name, tensor in made.items():
