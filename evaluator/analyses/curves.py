@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluator.analyses.figures import aggregate_figures, averaged_columns, facet_figures
+from evaluator.analyses.figures import aggregate_figures, averaged_columns, facet_figures, wordings
 from evaluator.analyses.paired import (
     Column,
     Figure,
@@ -28,7 +28,6 @@ from evaluator.scoring.index import KeyIndex
 from evaluator.statistics.bootstrap import percentile_interval
 from evaluator.statistics.wilson import FEW_SOURCES, clustered_wilson
 
-WORDINGS: tuple[int | None, ...] = (1, None, 0)  # in the order in which they are preferred
 MACRO, INSIDE, OUTSIDE = str(Aggregate.MACRO), "inside", "outside"
 BASE = 0  # place of α = 0
 
@@ -76,7 +75,7 @@ def curves_of(
 
     Raises InputError (`nothing_answered`) where no core task was answered at every α.
     """
-    answered = ~np.isnan(marks).any(axis=0)
+    answered = np.logical_and.reduce(~np.isnan(marks))
     variant = _wording(index, answered)
     rows = answered & index.headline_rows(variant)
     inside, no_inside = _inside(index, target, strict=strict)
@@ -95,10 +94,8 @@ def curves_of(
 
 
 def _wording(index: KeyIndex, answered: NDArray[np.bool_]) -> int | None:
-    core = index.core_rows() & answered
-    for variant in WORDINGS:
-        if (core & index.rows_of(variant)).any():
-            return variant
+    if found := wordings(index, answered):
+        return found[0]
     raise InputError.single(
         "nothing_answered", f"No coarse or fine task of split {index.split} was answered. Sweep a split that has some."
     )

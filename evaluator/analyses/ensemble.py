@@ -17,8 +17,8 @@ def ensemble_choices(
     """(A, n) the option that (1−α)·base_scale·s_base + α·tuned_scale·s_tuned chooses at each α; NaN = not asked.
 
     base, tuned: ANSWERS of the same n questions in the same order. Scales are the factors of the logits (not their
-    logarithms). A row is tied when its two best sums differ by at most TIE × the summed scale. None where a row that was
-    asked has no scores, or other numbers of them.
+    logarithms). A row is tied when its two best sums differ by at most TIE × the summed scale. None where a row that
+    was asked has no scores, or other numbers of them.
     """
     asked = pc.is_valid(base["chosen"]).to_numpy()
     if not (asked == pc.is_valid(tuned["chosen"]).to_numpy()).all():

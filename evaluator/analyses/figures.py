@@ -13,6 +13,13 @@ from evaluator.scoring.tally import TaskTally
 from evaluator.statistics.wilson import FEW_SOURCES
 
 NO_TASK = -1  # the code of a column that pools several tasks
+PREFERRED: tuple[int | None, ...] = (1, None, 0)  # wordings as boards rank by them: captions 1, else the question form
+
+
+def wordings(index: KeyIndex, rows: NDArray[np.bool_]) -> list[int | None]:
+    """The variants in which `rows` (n,) hold a question of a core task, the preferred one first."""
+    core = index.core_rows() & rows
+    return [variant for variant in PREFERRED if (core & index.rows_of(variant)).any()]
 
 
 @dataclass(frozen=True, kw_only=True)
