@@ -27,18 +27,18 @@ RECIPES = (
     Recipe(
         slug="tiny-generalist", name="Tiny generalist",
         description="A four-layer image tower and a three-layer text tower, trained from scratch on every dataset.",
-        draw=0, images_per_dataset=400, steps=900, peak_rate=1.5e-3,
+        draw=0, images_per_dataset=250, steps=450, peak_rate=1.5e-3,
     ),
     Recipe(
         slug="tiny-novice", name="Tiny novice",
         description="The generalist's architecture and data with a fraction of its training.",
-        draw=0, images_per_dataset=400, steps=150, peak_rate=1.5e-3,
+        draw=0, images_per_dataset=250, steps=120, peak_rate=1.5e-3,
     ),
     Recipe(
         slug="tiny-pathologist", name="Tiny pathologist",
         description="The generalist fine-tuned on stained tissue and blood alone. It forgets other microscopy.",
         base="tiny-generalist", target=(("domain", "pathology"),),
-        draw=1, images_per_dataset=1200, steps=350, peak_rate=3.5e-4,
+        draw=1, images_per_dataset=1200, steps=650, peak_rate=3.5e-4,
     ),
     Recipe(
         slug="tiny-electron", name="Tiny electron microscopist",
