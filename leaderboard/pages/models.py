@@ -19,9 +19,10 @@ from leaderboard.boards.names import OVERALL, default_split
 from leaderboard.boards.render import draw
 from leaderboard.boards.rows import Board, Row
 from leaderboard.forms import ModelForm
+from leaderboard.lineage import reading
 from leaderboard.models import Entry, Model, Release
 from leaderboard.numbers import position
-from leaderboard.pages import runs
+from leaderboard.pages import pairs, runs
 from leaderboard.runs import read_run
 
 SPLITS = [Split.TEST, Split.SEALED, Split.DEV]  # hidden ones first: they are what counts
@@ -53,11 +54,14 @@ def model(request: HttpRequest, slug: str) -> HttpResponse:
     submissions = permissions.visible_to(request.user, found.submissions.select_related("release"))
     unpublished = found.submissions.exclude(Q(entries__isnull=False)).count()
     architecture = architectures.registered_or_none(found.architecture)
+    told = [pair for each in reading.of_model(request.user, found) if not (pair := pairs.shown(each))["is_empty"]]
     context = {
         "model": found, "standings": [standing for standing in standings if standing], "submissions": submissions,
         "n_unpublished": unpublished, "may_edit": permissions.may_edit(request.user, found),
         "architecture": architecture, "twin": architectures.twin_of(architecture) if architecture else None,
-        **_measured(live),
+        "pair": told[0] if told else {"is_empty": True}, "other_pairs": told[1:], **_measured(live),
+        "has_figures": bool(told) and told[0]["has_figures"], "sweeps": bool(told) and bool(told[0]["sweep"])
+        and told[0]["sweep"]["going"],
     }  # fmt: skip
     return render(request, "models/model.html", context)
 

@@ -1,0 +1,78 @@
+"""A tuned model and its base as sections of a page. In: what the reader may read of the pair; out: what is shown."""
+
+from typing import Any
+
+from evaluator.release.info import info_from_json
+from evaluator.release.paper_merges import paper_merges
+from leaderboard.boards.names import FACET_TITLES
+from leaderboard.detail import SPLIT_ORDER
+from leaderboard.lineage.reading import Lineage
+from leaderboard.models import Analysis, BaseLink, Evaluation, Submission
+from leaderboard.models.submissions import SubmissionKind
+from leaderboard.pages import forgetting, merging
+from leaderboard.states import EvaluationState, SubmissionState
+
+REFUSED = "not_applicable"  # in a document: why there is no analysis
+
+
+def shown(lineage: Lineage) -> dict[str, Any]:
+    """*What it forgot* and *merging with its base*; `is_empty` where there is nothing to say to this reader."""
+    tuned = lineage.tuned
+    info = info_from_json(tuned.release.info)
+    analyses = [lineage.forgetting[split] for split in SPLIT_ORDER if split in lineage.forgetting]
+    swept = lineage.interpolation
+    is_swept = swept is not None and REFUSED not in swept.document
+    may_merge = lineage.may_change and tuned.kind == SubmissionKind.CHECKPOINT and lineage.not_applicable is None
+    return {
+        "lineage": lineage, "tuned": tuned, "release": tuned.release, "link": lineage.link,
+        "is_empty": lineage.link is None and not (lineage.may_change and can_name_base(tuned)),
+        "target": link_target(lineage.link), "forgot": [forgetting.shown(each.document, info.datasets)
+                                                        for each in analyses if REFUSED not in each.document],
+        "forgot_refused": _reasons(analyses), "merging": None if swept is None or not is_swept else merging.shown(
+            swept.document, info.datasets, paper_merges(info.datasets)),
+        "merging_refused": [lineage.not_applicable[1]] if lineage.not_applicable else _reasons([swept] if swept else []),
+        "sweep": sweep_state(lineage.sweep), "may_sweep": may_merge, "history": lineage.history,
+        "has_figures": is_swept, "looks_unlike": looks_unlike(lineage),
+    }  # fmt: skip
+
+
+def sweep_state(sweep: Evaluation | None) -> dict[str, Any] | None:
+    """How the latest sweep stands: `going` while something is to come, else how it ended."""
+    if sweep is None:
+        return None
+    ended = {EvaluationState.SCORED, EvaluationState.FAILED, EvaluationState.CANCELLED}
+    return {
+        "evaluation": sweep, "going": sweep.state not in ended, "failed": sweep.state == EvaluationState.FAILED,
+        "cancelled": sweep.state == EvaluationState.CANCELLED,
+    }  # fmt: skip
+
+
+def can_name_base(tuned: Submission) -> bool:
+    """Whether naming a base can lead anywhere: not for what was refused or taken back, nor for baselines."""
+    gone = tuned.state in (SubmissionState.REJECTED, SubmissionState.WITHDRAWN)
+    return not gone and tuned.kind != SubmissionKind.BASELINE
+
+
+def link_target(link: BaseLink | None) -> str:
+    """A declared target domain in words."""
+    return "" if link is None else target_words(link.target)
+
+
+def target_words(parts: list[str]) -> str:
+    """['domain=pathology', …] as 'domain pathology · …'."""
+    found: dict[str, list[str]] = {}
+    for part in parts:
+        facet, _, value = part.partition("=")
+        found.setdefault(facet, []).append(value)
+    return forgetting.target_words({facet: found[facet] for facet in FACET_TITLES if facet in found})
+
+
+def looks_unlike(lineage: Lineage) -> bool:
+    """Whether the named base's weights do not look like what this was tuned from; only its author is told."""
+    return lineage.kinship is not None and not lineage.kinship.looks_tuned
+
+
+def _reasons(analyses: list[Analysis]) -> list[str]:
+    """Why an analysis was refused, each sentence once."""
+    found = [reason["message"] for each in analyses for reason in each.document.get(REFUSED, [])]
+    return list(dict.fromkeys(found))
