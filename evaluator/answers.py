@@ -46,19 +46,22 @@ def write_answers(answers: pa.Table, path: Path) -> None:
 
 def read_answers(path: Path) -> pa.Table:
     """Read answers.parquet with exactly the columns of ANSWERS; an unreadable or other file is an InputError."""
+    return read_as(path, ANSWERS)
+
+
+def read_as(path: Path, schema: pa.Schema) -> pa.Table:
+    """Read a file of answers with exactly the columns of `schema`; InputError as `read_answers`."""
     try:
         table = pq.read_table(path)
     except FileNotFoundError:
-        raise InputError.single(
-            "answers_missing", f"{path} does not exist; name the answers.parquet of a run."
-        ) from None
+        raise InputError.single("answers_missing", f"{path} does not exist; name the answers of a run.") from None
     except pa.ArrowException as error:
         raise InputError.single("answers_unreadable", f"{path} is not a Parquet file of answers: {error}") from None
-    missing = [name for name in ANSWERS.names if name not in table.column_names]
+    missing = [name for name in schema.names if name not in table.column_names]
     if missing:
         raise InputError.single("answers_columns", f"{path} lacks the columns {', '.join(missing)}.")
     try:
-        return table.select(ANSWERS.names).cast(ANSWERS)
+        return table.select(schema.names).cast(schema)
     except pa.ArrowException as error:
         raise InputError.single("answers_columns", f"{path} has a column of another type: {error}") from None
 

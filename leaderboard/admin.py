@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.http import HttpRequest
 
-from leaderboard.models import Event, Release, User
+from leaderboard.models import Event, Model, Release, User
 
 admin.site.register(User, UserAdmin)
 
@@ -26,6 +26,14 @@ class ReleaseAdmin(Unchanging):
     list_display = ("slug", "name", "version", "visibility", "key_revision")
     fields = ("visibility", "listed")
     autocomplete_fields = ("listed",)
+
+
+@admin.register(Model)
+class ModelAdmin(Unchanging):
+    list_display = ("slug", "name", "owner", "is_reference")
+    list_filter = ("is_reference",)
+    search_fields = ("slug", "name")
+    fields = ("is_reference",)
 
 
 @admin.register(Event)

@@ -12,6 +12,7 @@ from django.db.models import Prefetch
 from evaluator.release.schema import Split
 from leaderboard import permissions
 from leaderboard.models import Entry, Evaluation, Event, Report, Submission
+from leaderboard.models.submissions import Purpose
 from leaderboard.permissions import Action, AnyUser
 from leaderboard.queue import Queue, claims
 from leaderboard.states import EvaluationState
@@ -19,7 +20,7 @@ from leaderboard.submissions import combined_state
 
 PUBLIC_FACTS = ("parameters", "tensors", "dtypes", "tolerated", "base", "adapter", "rows", "abstained")
 # Kept for comparing weights, or shown beside the facts already.
-UNREAD_FACTS = ("tensor_hashes", "canonical_hash", "sha256", "file_bytes", "architecture")
+UNREAD_FACTS = ("tensor_hashes", "sketch", "looks_like", "canonical_hash", "sha256", "file_bytes", "architecture")
 SPLIT_ORDER = (Split.TEST, Split.SEALED, Split.DEV)  # hidden ones first: they are what counts
 
 
@@ -68,9 +69,8 @@ def read_detail(user: AnyUser, submission: Submission) -> Detail:
     """Everything `user`, who may see the submission, may read of it."""
     inspects = permissions.may(user, Action.INSPECT, submission)
     reports = Prefetch("reports", Report.objects.select_related("key_revision").order_by("pk"))
-    evaluations = {  # by split; a retry follows what it retries
-        found.split: found for found in submission.evaluations.prefetch_related(reports).order_by("created_at")
-    }
+    scored = submission.evaluations.filter(purpose=Purpose.SCORE).prefetch_related(reports)
+    evaluations = {found.split: found for found in scored.order_by("created_at")}  # a retry follows what it retries
     entries = list(Entry.objects.filter(submission=submission).order_by("published_at"))
     live = {entry.split: entry for entry in entries if entry.superseded_at is None}
     details = [

@@ -12,21 +12,22 @@ from django.conf import settings
 
 from evaluator.architectures.registry import get_architecture
 from evaluator.errors import InputError, Problem
-from evaluator.release.schema import FACETS, Split
+from evaluator.release.schema import Split
 from evaluator.weights import checkpoint
 from evaluator.weights.adapter import is_adapter, read_adapter
 from evaluator.weights.checkpoint import open_files, read_checkpoint
 from evaluator.weights.header import MAX_FILE_BYTES
 from evaluator.weights.shards import MAX_FILES, set_digest
-from leaderboard import bases, permissions
-from leaderboard.models import Model, Release, User
+from leaderboard import bases
+from leaderboard.lineage import links
+from leaderboard.models import Release, User
+from leaderboard.models.catalogue import RESERVED_PREFIX
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.uploads import Received
 
 PREDICTION_SUFFIXES = tuple(f".{kind}{packed}" for kind in ("jsonl", "csv", "parquet") for packed in ("", ".gz"))
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 MODEL_SLUG = re.compile(r"[a-z0-9]+(?:[_-]+[a-z0-9]+)*")
-RESERVED_PREFIX = "baseline-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,7 @@ class NewSubmission:
     target: tuple[str, ...] = ()  # "facet=value"
     sha256: str = ""  # what the sender believes `digest(files)` to be
     publish: bool = False
+    kept_private: bool = False  # only a base for other submissions
     idempotency_key: str | None = None
 
     @property
@@ -53,14 +55,7 @@ class NewSubmission:
 
 def problems_with(user: User, new: NewSubmission) -> Iterator[Problem]:
     """Every problem that needs no worker to be found."""
-    if not MODEL_SLUG.fullmatch(new.model) or len(new.model) > 80:
-        yield Problem(
-            code="model_name", field="model",
-            message="Name the model with up to 80 lower-case letters, digits, '-' or '_', such as my-clip-b16.",
-        )  # fmt: skip
-    if new.model.startswith(RESERVED_PREFIX):
-        message = f"Names that start with {RESERVED_PREFIX} are the server's own: choose another."
-        yield Problem(code="model_name", field="model", message=message)
+    yield from model_problems(new.model)
     if not new.files:
         yield Problem(code="file_missing", field="file", message="Attach the file that you want to submit.")
     for file in new.files:
@@ -74,21 +69,28 @@ def problems_with(user: User, new: NewSubmission) -> Iterator[Problem]:
         )  # fmt: skip
     if new.is_adapter:
         yield from bases.problems_with(user, new.base, new.architecture)
-    elif new.base and not permissions.visible_to(user, Model.objects.filter(slug=new.base)).exists():
-        yield Problem(code="unknown_base", field="base", message=f"No model {new.base} is known: give its slug.")
-    for target in new.target:
-        facet, _, value = target.partition("=")
-        if facet not in FACETS or not value:
-            yield Problem(
-                code="target", field="target",
-                message=f"{target!r} is not FACET=VALUE; the facets are {', '.join(FACETS)}.",
-            )  # fmt: skip
+    elif new.base:
+        yield from links.base_problems(user, new.release, new.base)
+    yield from links.target_problems(new.release, new.target)
+    if new.kept_private and new.publish:
+        message = "What is kept private as a base is never published. Leave one of the two out."
+        yield Problem(code="kept_private", field="publish", message=message)
     if new.kind == SubmissionKind.CHECKPOINT:
         yield from _checkpoint_problems(new)
     elif new.kind == SubmissionKind.PREDICTIONS:
         yield from _prediction_problems(new)
     else:
         yield Problem(code="kind", field="kind", message="Submit a checkpoint or a predictions file.")
+
+
+def model_problems(model: str) -> Iterator[Problem]:
+    """What is wrong with a model's short name."""
+    if not MODEL_SLUG.fullmatch(model) or len(model) > 80:
+        message = "Name the model with up to 80 lower-case letters, digits, '-' or '_', such as my-clip-b16."
+        yield Problem(code="model_name", field="model", message=message)
+    if model.startswith(RESERVED_PREFIX):
+        message = f"Names that start with {RESERVED_PREFIX} are the server's own: choose another."
+        yield Problem(code="model_name", field="model", message=message)
 
 
 def _file_problems(file: Received) -> Iterator[Problem]:

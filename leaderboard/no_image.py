@@ -14,8 +14,8 @@ from evaluator.errors import InputError
 from leaderboard import states
 from leaderboard.asking import protocols_asked
 from leaderboard.baselines import baseline_owner
-from leaderboard.intake import RESERVED_PREFIX
 from leaderboard.models import Entry, Evaluation, Model, Submission, User
+from leaderboard.models.catalogue import RESERVED_PREFIX
 from leaderboard.models.submissions import NO_IMAGE_OF, Leased, SubmissionKind
 from leaderboard.queue import Queue, dispatch
 from leaderboard.states import EvaluationState, SubmissionState

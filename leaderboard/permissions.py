@@ -3,7 +3,7 @@
 404 for what one may not know of, 403 for what one may know of but not do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Any, TypeVar
 from uuid import UUID
@@ -31,6 +31,7 @@ class Action(StrEnum):
     WITHDRAW = "withdraw"
     CANCEL = "cancel"
     RETRY = "retry"
+    DESCRIBE = "describe"  # name its base, sweep, merge
 
 
 STAFF_ONLY = frozenset({Action.RETRY})
@@ -79,6 +80,24 @@ def may(user: AnyUser, action: Action, submission: Submission) -> bool:
     if user.is_staff or action is Action.VIEW:
         return True
     return action not in STAFF_ONLY and submission.owner_id == user.pk
+
+
+def may_download(user: AnyUser, submission: Submission, parents: Iterable[Submission] = ()) -> bool:
+    """Whether `user` may fetch the files: its owner, and of a merge only who could fetch every parent's or finds it
+    among the reference bases, for a merge and one parent give the other away."""
+    if not may(user, Action.INSPECT, submission):
+        return False
+    return user.is_staff or all(parent.owner_id == user.pk or parent.model.is_reference for parent in parents)
+
+
+def was_published(submission: Submission) -> bool:
+    """Whether everyone may know of the submission."""
+    return visible_to(AnonymousUser(), Submission.objects.filter(pk=submission.pk)).exists()
+
+
+def is_known(model: Model) -> bool:
+    """Whether everyone may know of the model."""
+    return visible_to(AnonymousUser(), Model.objects.filter(pk=model.pk)).exists()
 
 
 def may_edit(user: AnyUser, model: Model) -> bool:

@@ -5,7 +5,9 @@ from django.db.models.functions import Now
 
 from evaluator.release.schema import Split
 from leaderboard import states
+from leaderboard.lineage import requests
 from leaderboard.models import BoardRefresh, Entry, Release, Report, Submission, User
+from leaderboard.models.submissions import Purpose
 from leaderboard.queue import Queue, dispatch
 from leaderboard.states import EvaluationState, SubmissionState, TransitionRefused
 
@@ -20,6 +22,8 @@ def publish(report: Report, *, by: User | None) -> Entry:
         submission = Submission.objects.select_for_update(no_key=True).get(pk=report.evaluation.submission_id)
         if submission.state != SubmissionState.ACCEPTED:
             raise TransitionRefused(f"submission {submission.pk} is {submission.state}: it cannot be published")
+        if submission.kept_private:
+            raise TransitionRefused(f"submission {submission.pk} is a base that is kept private: it is never published")
         live = Entry.objects.filter(submission=submission, split=report.evaluation.split, superseded_at=None)
         if standing := live.filter(report=report).first():
             return standing
@@ -34,6 +38,7 @@ def publish(report: Report, *, by: User | None) -> Entry:
             note=f"{entry.split}: key {report.key_revision.number}, scorer {report.scorer}",
         )  # fmt: skip
         request_boards(submission.release, entry.split)
+        requests.request_for(submission)
     entry.refresh_from_db()
     return entry
 
@@ -42,7 +47,7 @@ def publish_all(submission: Submission, *, by: User) -> list[Entry]:
     """Publish the latest report of every scored evaluation of a submission, and those to come when they are scored."""
     with transaction.atomic():
         Submission.objects.filter(pk=submission.pk).update(publish=True)
-        scored = submission.evaluations.filter(state=EvaluationState.SCORED)
+        scored = submission.evaluations.filter(state=EvaluationState.SCORED, purpose=Purpose.SCORE)
         return [publish(evaluation.reports.latest("pk"), by=by) for evaluation in scored]
 
 

@@ -10,18 +10,23 @@ import numpy as np
 from django.db import transaction
 from django.db.models import F, QuerySet
 
+from evaluator.analyses import ANALYSIS_VERSION
 from evaluator.scoring import SCORER_VERSION, canonical_json, report_digest
 from leaderboard import publication, storage
-from leaderboard.models import Entry, Evaluation, Release, Report
+from leaderboard.lineage import analyses
+from leaderboard.models import Analysis, BaseLink, Entry, Evaluation, Release, Report
+from leaderboard.models.submissions import Purpose
 from leaderboard.states import EvaluationState
 from leaderboard.workers import score
+
+LINK_SIDES = ("submission__release__key_revision", "submission__model", "base__model")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
     """A published number that recomputing does not give."""
 
-    entry: Entry
+    of: Entry | Analysis
     what: str
 
 
@@ -30,7 +35,7 @@ def stale_evaluations(release: Release | None = None) -> QuerySet[Evaluation]:
     fresh = Report.objects.filter(
         key_revision=F("evaluation__submission__release__key_revision"), scorer=SCORER_VERSION
     )
-    scored = Evaluation.objects.filter(state=EvaluationState.SCORED).exclude(reports__in=fresh)
+    scored = Evaluation.objects.filter(state=EvaluationState.SCORED, purpose=Purpose.SCORE).exclude(reports__in=fresh)
     scored = scored.filter(submission__release=release) if release else scored
     return scored.select_related("submission__release__key_revision", "submission__model")
 
@@ -46,6 +51,23 @@ def rescore(evaluation: Evaluation) -> Report:
     return report
 
 
+def refresh_analyses(release: Release | None = None) -> list[Analysis]:
+    """Compute the analyses that are missing or of an earlier key, report or version."""
+    links = BaseLink.objects.filter(superseded_at=None).select_related(*LINK_SIDES)
+    links = links.filter(submission__release=release) if release else links
+    return [made for link in links for made in analyses.bring_up_to_date(link)]
+
+
+def verify_analyses(release: Release | None = None) -> Iterator[tuple[Analysis, list[Difference]]]:
+    """Recompute every analysis in force from stored answers and compare its bytes."""
+    live = Analysis.objects.filter(superseded_at=None, link__superseded_at=None).select_related(
+        "tuned_report", "base_report", "sweep__submission__release", "key_revision",
+        *(f"link__{side}" for side in LINK_SIDES),
+    )  # fmt: skip
+    for analysis in live.filter(link__submission__release=release) if release else live:
+        yield analysis, list(_analysis_differences(analysis))
+
+
 def verify(release: Release | None = None) -> Iterator[tuple[Entry, list[Difference]]]:
     """Recompute every live entry from its stored answers and compare: the report's bytes, the correctness bits."""
     live = Entry.objects.filter(superseded_at=None).select_related(
@@ -58,13 +80,25 @@ def verify(release: Release | None = None) -> Iterator[tuple[Entry, list[Differe
 def _differences(entry: Entry) -> Iterator[Difference]:
     report = entry.report
     if report.scorer != SCORER_VERSION:
-        yield Difference(entry=entry, what=f"scored by scorer {report.scorer}, here is {SCORER_VERSION}: rescore first")
+        yield Difference(of=entry, what=f"scored by scorer {report.scorer}, here is {SCORER_VERSION}: rescore first")
         return
     scored = score.compute(report.evaluation, report.key_revision)
     if canonical_json(scored.report) != canonical_json(report.document):
-        yield Difference(entry=entry, what="the report differs from its recomputation")
+        yield Difference(of=entry, what="the report differs from its recomputation")
     if report_digest(scored.report) != report.sha256:
-        yield Difference(entry=entry, what="the digest differs from that of the recomputed report")
+        yield Difference(of=entry, what="the digest differs from that of the recomputed report")
     bits = storage.derived_folder(report) / storage.CORRECT
     if not bits.exists() or not np.array_equal(np.load(bits), scored.correct, equal_nan=True):
-        yield Difference(entry=entry, what="the stored correctness bits differ from their recomputation")
+        yield Difference(of=entry, what="the stored correctness bits differ from their recomputation")
+
+
+def _analysis_differences(analysis: Analysis) -> Iterator[Difference]:
+    in_force = analysis.link.submission.release.key_in_force
+    if analysis.version != ANALYSIS_VERSION or analysis.key_revision != in_force:
+        yield Difference(of=analysis, what="made by an earlier version or key: rescore first")
+        return
+    document = analyses.document_of(analysis)
+    if canonical_json(document) != canonical_json(analysis.document):
+        yield Difference(of=analysis, what="the document differs from its recomputation")
+    if report_digest(document) != analysis.sha256:
+        yield Difference(of=analysis, what="the digest differs from that of the recomputed document")

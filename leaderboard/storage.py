@@ -58,14 +58,14 @@ def put_received(file: Received) -> Blob:
     """Store a received file; one that lies in UPLOAD_ROOT was hashed while it came in, so it is moved, not copied."""
     if file.path.parent != settings.UPLOAD_ROOT:
         return put_file(file.path)
-    part = file.path.with_name(f"{file.path.name}.{uuid4().hex}{UNFINISHED}")
+    part = file.path.withblob_name(f"{file.path.name}.{uuid4().hex}{UNFINISHED}")
     part.hardlink_to(file.path)  # the upload handler removes its own name
     return _adopt(part, Blob(sha256=file.sha256, size=file.size))
 
 
 def exists(sha256: str) -> bool:
     """Whether the blob is stored."""
-    return default_storage.exists(_name(sha256))
+    return default_storage.exists(blob_name(sha256))
 
 
 @contextmanager
@@ -74,7 +74,7 @@ def local_path(sha256: str) -> Iterator[Path]:
     if (local := _local_file(sha256)) is not None:
         yield local
         return
-    with work_folder("blob") as folder, default_storage.open(_name(sha256)) as remote:
+    with work_folder("blob") as folder, default_storage.open(blob_name(sha256)) as remote:
         path, digest = folder / sha256, hashlib.sha256()
         with path.open("wb") as copy:
             for chunk in remote.chunks(CHUNK):
@@ -150,14 +150,15 @@ def key_root() -> Path:
     return settings.KEY_ROOT
 
 
-def _name(sha256: str) -> str:
+def blob_name(sha256: str) -> str:
+    """Where a blob lies in the default storage."""
     return f"blobs/{sha256[:2]}/{sha256}"
 
 
 def _local_file(sha256: str) -> Path | None:
     """Where the blob lies, or would lie, on this machine; None when blobs are remote."""
     try:
-        return Path(default_storage.path(_name(sha256)))
+        return Path(default_storage.path(blob_name(sha256)))
     except NotImplementedError:
         return None
 
@@ -167,9 +168,9 @@ def _adopt(part: Path, blob: Blob) -> Blob:
     try:
         part.chmod(0o644)
         if (target := _local_file(blob.sha256)) is None:
-            if not default_storage.exists(_name(blob.sha256)):
+            if not default_storage.exists(blob_name(blob.sha256)):
                 with part.open("rb") as file:
-                    default_storage.save(_name(blob.sha256), File(file))
+                    default_storage.save(blob_name(blob.sha256), File(file))
             return blob
         _sync(part)
         target.parent.mkdir(parents=True, exist_ok=True)

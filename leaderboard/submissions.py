@@ -1,6 +1,7 @@
 """Use cases of submissions: submit, withdraw, cancel, retry, pause. In: a person and what they ask; out: rows moved on,
 or an error that says who must do what."""
 
+from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
@@ -10,7 +11,9 @@ from evaluator.architectures.registry import get_architecture
 from evaluator.errors import InputError
 from leaderboard import bases, intake, outcomes, permissions, publication, quota, states, storage
 from leaderboard.intake import NewSubmission
+from leaderboard.lineage import links
 from leaderboard.models import Evaluation, Model, QueueSwitch, Submission, User
+from leaderboard.models.submissions import Purpose
 from leaderboard.queue import Queue, dispatch
 from leaderboard.states import EvaluationState, SubmissionState, TransitionRefused
 
@@ -34,14 +37,17 @@ def submit(user: User, new: NewSubmission) -> Submission:
     try:
         with transaction.atomic():
             submission = Submission.objects.create(
-                model=model or _create_model(user, new), owner=user, release=new.release, kind=new.kind,
-                split=new.split, architecture=new.architecture, base=_base(user, new), base_submission=base_submission,
-                target=list(new.target), publish=new.publish, idempotency_key=new.idempotency_key or None,
+                model=model or model_named(user, new.model, architecture=new.architecture, base=_base(user, new)),
+                owner=user, release=new.release, kind=new.kind, split=new.split, architecture=new.architecture,
+                base=_base(user, new), base_submission=base_submission, target=list(new.target), publish=new.publish,
+                kept_private=new.kept_private, idempotency_key=new.idempotency_key or None,
                 file_name=intake.main_name(new.files),
                 files=[{"name": file.name, "sha256": blob.sha256, "size": blob.size} for file, blob in stored],
                 file_sha256=intake.digest(new.files), file_size=sum(blob.size for _, blob in stored),
             )  # fmt: skip
             quota.take(user, submission)
+            if base := str(base_submission.pk) if base_submission else "" if new.is_adapter else new.base:
+                links.declare(submission, base, new.target, by=user)
             states.advance_submission(submission, SubmissionState.UPLOADED, actor=user.actor_id)
             dispatch.ring(Queue.VALIDATE)
     except IntegrityError:
@@ -49,6 +55,18 @@ def submit(user: User, new: NewSubmission) -> Submission:
             return earlier
         raise
     return submission
+
+
+def model_named(user: User, slug: str, *, architecture: str, base: Model | None) -> Model:
+    """The model of this slug, made when there is none. PermissionDenied for another author's."""
+    facts: dict[str, Any] = {}
+    if architecture:
+        found = get_architecture(architecture)
+        facts = {"architecture": found.name, "parameters": found.parameters}
+    model, _ = Model.objects.get_or_create(slug=slug, defaults={"name": slug, "owner": user, "base": base, **facts})
+    if not permissions.may_edit(user, model):
+        raise PermissionDenied(f"the model {slug} belongs to another author: choose another name")
+    return model
 
 
 def withdraw(submission: Submission, *, by: User) -> None:
@@ -86,7 +104,8 @@ def retry_evaluation(evaluation: Evaluation, *, by: User) -> Evaluation:
     try:
         with transaction.atomic():
             again = Evaluation.objects.create(
-                submission=evaluation.submission, split=evaluation.split, purpose=evaluation.purpose, state=state,
+                submission=evaluation.submission, split=evaluation.split, purpose=evaluation.purpose,
+                base=evaluation.base, state=state,
                 answers_sha256=evaluation.answers_sha256, embeddings_sha256=evaluation.embeddings_sha256,
                 protocol=evaluation.protocol, run=evaluation.run,
             )  # fmt: skip
@@ -118,7 +137,8 @@ def combined_state(submission: Submission) -> str:
         return submission.state
     latest: dict[str, str] = {}  # split -> state; a retry follows what it retries
     for evaluation in sorted(submission.evaluations.all(), key=lambda evaluation: evaluation.created_at):
-        latest[evaluation.split] = evaluation.state
+        if evaluation.purpose == Purpose.SCORE:
+            latest[evaluation.split] = evaluation.state
     for state, word in COMBINED:
         if state in latest.values():
             return word
@@ -158,21 +178,9 @@ def _earlier(user: User, new: NewSubmission) -> Submission | None:
     return earlier
 
 
-def _create_model(user: User, new: NewSubmission) -> Model:
-    facts = {}
-    if new.architecture:
-        architecture = get_architecture(new.architecture)
-        facts = {"architecture": architecture.name, "parameters": architecture.parameters}
-    model, _ = Model.objects.get_or_create(
-        slug=new.model, defaults={"name": new.model, "owner": user, "base": _base(user, new), **facts}
-    )
-    if not permissions.may_edit(user, model):
-        raise PermissionDenied(f"the model {new.model} belongs to another author: choose another name")
-    return model
-
-
 def _base(user: User, new: NewSubmission) -> Model | None:
     if new.is_adapter:
         stands_on = bases.find_submission(user, new.base)
         return stands_on.model if stands_on else None
-    return permissions.get_model(user, new.base) if new.base else None
+    named = links.find(user, new.release, new.base) if new.base else None
+    return named[0] if named else None

@@ -30,18 +30,31 @@ def answer(
 
     Raises EvaluationFailed `non_finite_output` when an embedding is NaN or infinite.
     """
-    lengths = np.array([encoder.n_tokens(text) for text in asked.texts])
+    lengths = text_lengths(encoder, asked)
     texts = embed_texts(encoder, asked.texts, lengths, sizes.texts, clock)
     batches = Halving(sizes.images)
     images = embed_images(encoder, crops, batches, clock, resume)
+    truncated = lengths > encoder.context_length
+    answers = compare(asked, images, texts, truncated, clock)
+    counts = {"texts": len(asked.texts), "truncated_texts": int(truncated.sum()), "image_batch": batches.size}
+    return Answered(answers=answers, embeddings=images, counts=counts)
+
+
+def text_lengths(encoder: Encoder, asked: Asked) -> NDArray[np.int64]:
+    """(texts,), in tokens."""
+    return np.array([encoder.n_tokens(text) for text in asked.texts])
+
+
+def compare(
+    asked: Asked, images: np.ndarray, texts: np.ndarray, truncated: NDArray[np.bool_], clock: StageClock
+) -> pa.Table:
+    """ANSWERS by the embeddings of all images (items, d) and all texts (texts, d), of which some were `truncated`."""
     clock.report(Stage.CHOOSE, 0, asked.rows.num_rows)
     datasets = asked.rows["dataset"].combine_chunks().dictionary_encode().indices.to_numpy()
     scores = cosines(images, texts, asked.image_of, asked.text_of, asked.offsets, datasets)
-    truncated = lengths > encoder.context_length
     answers = _answers_table(asked, scores, truncated)
     clock.report(Stage.CHOOSE, asked.rows.num_rows, asked.rows.num_rows)
-    counts = {"texts": len(asked.texts), "truncated_texts": int(truncated.sum()), "image_batch": batches.size}
-    return Answered(answers=answers, embeddings=images, counts=counts)
+    return answers
 
 
 def embed_texts(

@@ -19,6 +19,7 @@ class Stage(StrEnum):
     CHOOSE = "choose answers"
     REPLIES = "answer questions"
     BOXES = "draw boxes"
+    SWEEP = "answer at every alpha"
 
 
 STAGES = {
@@ -26,6 +27,7 @@ STAGES = {
     Family.GENERATIVE: (Stage.PIXELS, Stage.LOAD, Stage.REPLIES),
     Family.DETECTOR: (Stage.PIXELS, Stage.LOAD, Stage.BOXES),
 }
+SWEEP_STAGES = (Stage.PIXELS, Stage.LOAD, Stage.SWEEP)  # of a sweep, whatever the family
 # The stage that goes through the images: its speed is the model's.
 MAIN_STAGE = {Family.CONTRASTIVE: Stage.IMAGES, Family.GENERATIVE: Stage.REPLIES, Family.DETECTOR: Stage.BOXES}
 
@@ -53,8 +55,9 @@ OnProgress = Callable[[Progress], None]
 class StageClock:
     """Turns counts into Progress with rate and time left; keeps what each stage took and did."""
 
-    def __init__(self, family: Family, on_progress: OnProgress | None = None) -> None:
-        self._family = family
+    def __init__(self, family: Family, on_progress: OnProgress | None = None, *, sweep: bool = False) -> None:
+        self._stages = SWEEP_STAGES if sweep else STAGES[family]
+        self._main = Stage.SWEEP if sweep else MAIN_STAGE[family]
         self._on_progress = on_progress
         self._stage: Stage | None = None
         self._started = 0.0
@@ -72,17 +75,16 @@ class StageClock:
         new = self._done[stage] = done - self._first
         if self._on_progress is None:
             return
-        steps = STAGES[self._family]
+        steps = self._stages
         per_s = new / max(took, 1e-9) if new else None
         self._on_progress(Progress(
             stage=stage, step=steps.index(stage) + 1, steps=len(steps), done=done, total=total,
-            images_per_s=round(per_s, 1) if per_s and stage is MAIN_STAGE[self._family] else None,
+            images_per_s=round(per_s, 1) if per_s and stage is self._main else None,
             eta_s=round((total - done) / per_s, 1) if per_s else None,
         ))  # fmt: skip
 
     @property
     def images_per_s(self) -> float | None:
         """The speed of the stage that went through the images; None where all were done before."""
-        stage = MAIN_STAGE[self._family]
-        done = self._done.get(stage, 0)
-        return round(done / max(self.seconds[stage], 1e-9), 1) if done else None
+        done = self._done.get(self._main, 0)
+        return round(done / max(self.seconds[self._main], 1e-9), 1) if done else None

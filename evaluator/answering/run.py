@@ -59,10 +59,7 @@ def answer_split(
     resume = resume or Resume()
     require_protocol(settings.protocol, architecture.family)
     clock.report(Stage.LOAD, 0, 1)
-    digest = weights.sha256()
-    if weights_sha256 is not None and digest != weights_sha256:
-        message = "The weights differ from the file that was validated; nothing was loaded. Submit them again."
-        raise InputError.single("weights_changed", message, field="file")
+    digest = digest_of(weights, weights_sha256)
     keys = match_architecture(weights, architecture)
     device = prepare_device(settings.device)
     model = load_model(weights, keys, architecture, device=device, precision=settings.precision)
@@ -70,7 +67,7 @@ def answer_split(
 
     sizes = settings.sizes or BATCH_SIZES[device.type]
     settings = replace(settings, sizes=sizes)
-    answered = _answer(model, architecture, material, settings, sizes, clock, resume)
+    answered = answer_material(model, architecture, material, settings, sizes, clock, resume)
     record = {
         **describe_run(material.info, material.split, architecture, settings, device),
         **answered.how,
@@ -88,6 +85,15 @@ def answer_split(
     }  # fmt: skip
     embeddings = None if answered.embeddings is None else named_embeddings(material.items, answered.embeddings)
     return Run(answers=answered.answers, embeddings=embeddings, record=record)
+
+
+def digest_of(weights: Checkpoint, expected: str | None, field: str = "file") -> str:
+    """The checkpoint's SHA-256. InputError `weights_changed` when it is not the one expected."""
+    digest = weights.sha256()
+    if expected is not None and digest != expected:
+        message = "The weights differ from the file that was validated; nothing was loaded. Submit them again."
+        raise InputError.single("weights_changed", message, field=field)
+    return digest
 
 
 def answer_release(
@@ -115,10 +121,12 @@ def answer_release(
         return answer_split(material, weights, architecture, settings, clock, **how)
 
 
-def _answer(
+def answer_material(
     model: Any, architecture: Architecture, material: Material, settings: RunSettings, sizes: BatchSizes,
     clock: StageClock, resume: Resume,
 ) -> Answered:  # fmt: skip
+    """The answers of a loaded model, whatever its family, to every row that its protocol asks. Errors as the family's
+    own `answer`."""
     match architecture.family:
         case Family.CONTRASTIVE:
             asked = ask(material.items, material.questions, settings.protocol)

@@ -20,10 +20,12 @@ from evaluator.weights.tensors import MergedTensors, arrange, arrange_changed, m
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """The tensors an architecture wants: name → shape, and the groups of names that share one tensor."""
+    """The tensors an architecture wants: name → shape, the groups of names that share one tensor, and the names of
+    those that hold whole numbers."""
 
     shapes: dict[str, tuple[int, ...]]
     tied: tuple[frozenset[str], ...]
+    integers: frozenset[str] = frozenset()
 
 
 def maker_of(architecture: Architecture) -> ModuleType:
@@ -56,7 +58,10 @@ def expected_tensors(architecture: Architecture) -> Expected:
     for name, tensor in state.items():
         groups.setdefault(id(tensor), set()).add(name)
     tied = tuple(frozenset(names) for names in groups.values() if len(names) > 1)
-    return Expected(shapes={name: tuple(tensor.shape) for name, tensor in state.items()}, tied=tied)
+    return Expected(
+        shapes={name: tuple(tensor.shape) for name, tensor in state.items()}, tied=tied,
+        integers=frozenset(name for name, tensor in state.items() if not tensor.is_floating_point()),
+    )  # fmt: skip
 
 
 def match_architecture(found: Header | Checkpoint, architecture: Architecture) -> KeyMatch:
@@ -77,8 +82,13 @@ def load_model(
 
     Returns an Encoder, Generator or Detector, by the architecture's family.
     """
-    maker = maker_of(architecture)
-    model = maker.build_model(architecture)
+    model = fill_model(weights, keys, architecture)
+    return maker_of(architecture).wrap_model(model.to(device), architecture, device, precision)
+
+
+def fill_model(weights: Checkpoint, keys: KeyMatch, architecture: Architecture) -> torch.nn.Module:
+    """The model alone, on the CPU, as `load_model` fills it. Of names that share one tensor the last one's counts."""
+    model: torch.nn.Module = maker_of(architecture).build_model(architecture)
     found = map_tensors(weights, keys.sources)
     tensors = arrange(found.stored if isinstance(found, MergedTensors) else found, keys)
     state = model.state_dict()
@@ -87,4 +97,4 @@ def load_model(
     if isinstance(found, MergedTensors):
         for name, tensor in arrange_changed(found, keys):
             state[name].copy_(tensor)
-    return maker.wrap_model(model.to(device), architecture, device, precision)
+    return model

@@ -85,8 +85,13 @@ def arrange(stored: Mapping[str, torch.Tensor], keys: KeyMatch) -> dict[str, tor
 
     Two files that match one architecture are comparable tensor by tensor after this, whatever their layouts were.
     """
-    kept = {name: stored[source] for name, source in keys.sources.items()}
-    return kept | {name: _make(stored, source) for name, source in keys.made.items()}
+    return {name: arrange_one(stored, keys, name) for name in (*keys.sources, *keys.made)}
+
+
+def arrange_one(stored: Mapping[str, torch.Tensor], keys: KeyMatch, name: str) -> torch.Tensor:
+    """One tensor of `arrange`, by the architecture's name for it."""
+    source = keys.sources.get(name)
+    return stored[source] if source is not None else _make(stored, keys.made[name])
 
 
 def arrange_changed(merged: MergedTensors, keys: KeyMatch) -> Iterator[tuple[str, torch.Tensor]]:

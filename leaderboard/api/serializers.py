@@ -238,14 +238,17 @@ class NewSubmissionSerializer(serializers.Serializer):
     file = serializers.ListField(child=serializers.FileField(allow_empty_file=True), allow_empty=False, max_length=200)
     base = serializers.CharField(
         required=False, default="", allow_blank=True, max_length=120,
-        help_text="the slug of the model it was fine-tuned from; for an adapter what it stands on: the id of an "
-        "accepted checkpoint, or the architecture's name for the registry's own weights",
+        help_text="the slug of the model, or the id of the submission, that it was fine-tuned from; for an adapter "
+        "what it stands on: an accepted checkpoint's id, or the architecture's name for the registry's own weights",
     )  # fmt: skip
     target = serializers.ListField(
         child=serializers.CharField(max_length=200), required=False, default=list, max_length=50
     )
     sha256 = serializers.CharField(required=False, default="", allow_blank=True, max_length=64)
     publish = serializers.BooleanField(required=False, default=False)
+    kept_private = serializers.BooleanField(
+        required=False, default=False, help_text="only a base for other submissions: never published, never ranked"
+    )
 
 
 class CreatedSerializer(serializers.Serializer):

@@ -140,6 +140,7 @@ def _read_new(request: Request) -> NewSubmission:
         kind=SubmissionKind(values["kind"]), files=tuple(received(upload) for upload in values["file"]),
         split=values["split"], architecture=values["architecture"], base=values["base"],
         target=tuple(values["target"]), sha256=values["sha256"], publish=values["publish"],
+        kept_private=values["kept_private"],
         idempotency_key=key or None,
     )  # fmt: skip
 

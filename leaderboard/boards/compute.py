@@ -24,9 +24,9 @@ from leaderboard.baselines import Baseline
 from leaderboard.boards.entries import LiveEntry, headline_variant
 from leaderboard.boards.names import board_title, metric_words
 from leaderboard.boards.render import with_html
-from leaderboard.boards.rows import PAPER, Board, Cell, Column, Row, Scores
-from leaderboard.intake import RESERVED_PREFIX
+from leaderboard.boards.rows import DERIVED, PAPER, Board, Cell, Column, Row, Scores
 from leaderboard.models import Release
+from leaderboard.models.catalogue import RESERVED_PREFIX
 from leaderboard.models.submissions import SubmissionKind
 
 DECIMALS = 6
@@ -58,8 +58,7 @@ def open_split(release: Release, split: Split, entries: list[LiveEntry], *, with
     Boards narrowed by facets draw replicates of their own, so they need none of the stored ones.
     """
     info = info_from_json(release.info)
-    assert release.key_revision is not None, "an imported release has a key revision in force"
-    index = _index(release.slug, info.hash, split, release.key_revision.number)
+    index = key_index(release, split)
     marks = [_marks(release, index, entry, with_replicates) for entry in entries]
     return OpenSplit(release=release, split=split, info=info, index=index, entries=entries, marks=marks)
 
@@ -101,6 +100,11 @@ def compute(opened: OpenSplit, board: str, facets: dict[str, tuple[str, ...]]) -
     )  # fmt: skip
 
 
+def key_index(release: Release, split: Split) -> KeyIndex:
+    """The key in force of a split as arrays. Reads KEY_ROOT."""
+    return _index(release.slug, release.hash, split, release.key_in_force.number)
+
+
 @lru_cache(maxsize=4)
 def _index(slug: str, release_hash: str, split: Split, revision: int) -> KeyIndex:
     """Shared by all boards of a split; another key revision or release content has another index."""
@@ -123,7 +127,7 @@ def _marks(release: Release, index: KeyIndex, entry: LiveEntry, with_replicates:
         replicates = None
     return BoardEntry(
         correct=np.load(folder / storage.CORRECT, mmap_mode="r"), variant=variant, replicates=replicates,
-        ranked=entry.kind != SubmissionKind.BASELINE,
+        ranked=entry.competes,
     )  # fmt: skip
 
 
@@ -146,7 +150,7 @@ def _row(opened: OpenSplit, entry: LiveEntry, standing: Standing) -> Row:
         kind=entry.kind, verified=entry.verified, protocol=entry.protocol, stale=stale,
         weak_sandbox=entry.weak_sandbox, rank=None, rank_low=standing.rank_low, rank_high=standing.rank_high,
         group=standing.group, score=score, low=low, high=high, n_questions=standing.score.n_questions,
-        reason=_reason(opened.info, standing),
+        reason=_reason(opened.info, entry, standing),
         beside=_cell(standing.beside)[:3] if standing.beside else None,
     )  # fmt: skip
 
@@ -184,7 +188,9 @@ def _ranked(rows: list[Row]) -> list[Row]:
     return sorted(placed, key=lambda row: (row.rank is None, row.kind in REFERENCES, -(row.score or 0.0)))
 
 
-def _reason(info: ReleaseInfo, standing: Standing) -> str:
+def _reason(info: ReleaseInfo, entry: LiveEntry, standing: Standing) -> str:
+    if entry.kind == DERIVED:
+        return "it is a merge of other submissions, so it stands unranked beside them"
     if not standing.missing:
         return ""
     titles = [task_title(slug, info.datasets) for slug in standing.missing]

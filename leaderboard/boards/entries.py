@@ -9,6 +9,7 @@ from django.db.models import Count, OuterRef, Subquery
 from evaluator.answers import Protocol
 from evaluator.release.schema import Split
 from evaluator.sandbox import SandboxLevel
+from leaderboard.boards.rows import DERIVED
 from leaderboard.models import Entry, Release, Submission
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.runs import read_agreement, reduced_precision
@@ -35,7 +36,12 @@ class LiveEntry:
     @property
     def verified(self) -> bool:
         """Our worker computed the answers."""
-        return self.kind == SubmissionKind.CHECKPOINT
+        return self.kind in (SubmissionKind.CHECKPOINT, DERIVED)
+
+    @property
+    def competes(self) -> bool:
+        """It takes a rank; baselines and merges stand beside the ranks."""
+        return self.kind not in (SubmissionKind.BASELINE, DERIVED)
 
 
 FIELDS = {
@@ -66,8 +72,8 @@ def live_entries(release: Release, split: Split) -> list[LiveEntry]:
         .order_by("published_at", "pk")
         .annotate(n_submissions=Subquery(attempts.annotate(n=Count("pk")).values("n")))
         .values(
-            "model_id", "submission_id", "model__shown_submission_id", "n_submissions", COUNTS, *RUN_PARTS.values(),
-            *FIELDS.values(),
+            "model_id", "submission_id", "submission__merge", "model__shown_submission_id", "n_submissions", COUNTS,
+            *RUN_PARTS.values(), *FIELDS.values(),
         )
     )  # fmt: skip
     chosen: dict[int, dict[str, Any]] = {}
@@ -81,8 +87,9 @@ def live_entries(release: Release, split: Split) -> list[LiveEntry]:
 def _entry(row: dict[str, Any]) -> LiveEntry:
     run = {name: row[path] for name, path in RUN_PARTS.items()}
     agreement, counts = read_agreement(run["agreement"]), row[COUNTS] or {}
+    facts = {name: row[path] for name, path in FIELDS.items()}
     return LiveEntry(
-        **{name: row[path] for name, path in FIELDS.items()},
+        **facts | ({"kind": DERIVED} if row["submission__merge"] is not None else {}),
         submission=str(row["submission_id"]), n_submissions=row["n_submissions"], weak_sandbox=run["sandbox"] == WEAK,
         precision=reduced_precision(run), agreement=agreement.share if agreement else None,
         unparsed=counts["unparsed"] / counts["answered"] if counts.get("unparsed") else None,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from evaluator.answers import Protocol
-from leaderboard.boards.rows import PAPER, Row
+from leaderboard.boards.rows import DERIVED, PAPER, Row
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.numbers import percent
 
@@ -24,6 +24,10 @@ VERIFIED = Mark(
     says="Our worker computed the answers itself, from the submitted weights.",
 )  # fmt: skip
 BASELINE = Mark(code="baseline", word="baseline", says="A reference, not a competitor; it stands unranked.")
+MERGED = Mark(
+    code=DERIVED, word="merge",
+    says="The server averaged the weights of other submissions; it stands unranked beside them.",
+)  # fmt: skip
 REPORTED = Mark(
     code=PAPER, word="reported in the paper",
     says="Published by the benchmark's authors (arXiv 2407.01791), measured on the whole public release with their own "
@@ -55,10 +59,10 @@ PROTOCOLS = {
 LEGEND = (
     VERIFIED,
     *(Mark(code=protocol, word=protocol, says=says) for protocol, says in PROTOCOLS.items()),
-    BASELINE, REPORTED, STALE, WEAK, REDUCED, UNPARSED,
+    BASELINE, MERGED, REPORTED, STALE, WEAK, REDUCED, UNPARSED,
 )  # fmt: skip
 BY_CODE = {mark.code: mark for mark in LEGEND}
-RARE = (REPORTED, REDUCED, UNPARSED)  # in the legend only where a row carries them
+RARE = (MERGED, REPORTED, REDUCED, UNPARSED)  # in the legend only where a row carries them
 
 
 def legend_of(rows: Iterable[Row]) -> list[Mark]:
@@ -70,6 +74,7 @@ def legend_of(rows: Iterable[Row]) -> list[Mark]:
 def marks_of(row: Row) -> list[Mark]:
     """The marks that a row carries, in reading order."""
     marks = [VERIFIED] if row.verified else []
+    marks += [MERGED] if row.kind == DERIVED else []
     if row.kind == SubmissionKind.BASELINE:
         marks.append(BASELINE)
     elif row.kind == PAPER:

@@ -3,10 +3,11 @@
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-SCHEMA = 4  # of a snapshot's content; raise it when a field or a template of its cells changes
+SCHEMA = 5  # of a snapshot's content; raise it when a field or a template of its cells changes
 
 
 Cell = list[Any]  # [score, low, high, n_questions]; null scores where nothing was measured, null n where not stated
+DERIVED = "derived"  # the kind of a merge's row: a checkpoint that the server made
 PAPER = "paper"  # the kind of a row that the benchmark's authors published; it is no entry
 Scores = dict[str, dict[str, Cell]]  # task -> model -> cell
 

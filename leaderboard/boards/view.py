@@ -13,7 +13,7 @@ from evaluator.answers import Protocol
 from evaluator.errors import InputError, Problem
 from evaluator.release.schema import FACETS, ReleaseInfo, Split
 from leaderboard.boards.names import default_split
-from leaderboard.boards.rows import PAPER, Board, Row
+from leaderboard.boards.rows import DERIVED, PAPER, Board, Row
 from leaderboard.boards.summary import known_values
 from leaderboard.models.submissions import SubmissionKind
 
@@ -102,10 +102,10 @@ def hidden_because(row: Row, view: View) -> str:
     return ""
 
 
-KINDS = (*SubmissionKind.values, PAPER)
+KINDS = (*SubmissionKind.values, DERIVED, PAPER)
 KIND_WORDS: dict[str, str] = {
     SubmissionKind.CHECKPOINT: "a checkpoint", SubmissionKind.PREDICTIONS: "a prediction file",
-    SubmissionKind.BASELINE: "a baseline", PAPER: "reported in the paper",
+    SubmissionKind.BASELINE: "a baseline", DERIVED: "a merge", PAPER: "reported in the paper",
 }  # fmt: skip
 
 

@@ -2,12 +2,14 @@
 
 from leaderboard.models.boards import BoardRefresh, BoardSnapshot, Entry, Report
 from leaderboard.models.catalogue import Model
+from leaderboard.models.lineage import Analysis, AnalysisRequest, BaseLink
 from leaderboard.models.people import QuotaSlot, TokenName, User
 from leaderboard.models.queue import Event, LogLine, QueueSwitch, WorkerStatus
 from leaderboard.models.releases import KeyRevision, Release
 from leaderboard.models.submissions import Evaluation, EvaluationPart, Submission
 
 __all__ = [
-    "BoardRefresh", "BoardSnapshot", "Entry", "Evaluation", "EvaluationPart", "Event", "KeyRevision", "LogLine",
-    "Model", "QueueSwitch", "QuotaSlot", "Release", "Report", "Submission", "TokenName", "User", "WorkerStatus",
+    "Analysis", "AnalysisRequest", "BaseLink", "BoardRefresh", "BoardSnapshot", "Entry", "Evaluation",
+    "EvaluationPart", "Event", "KeyRevision", "LogLine", "Model", "QueueSwitch", "QuotaSlot", "Release", "Report",
+    "Submission", "TokenName", "User", "WorkerStatus",
 ]  # fmt: skip

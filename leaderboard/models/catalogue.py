@@ -2,6 +2,8 @@
 
 from django.db import models as db
 
+RESERVED_PREFIX = "baseline-"  # slugs that are the server's own
+
 
 class Model(db.Model):
     """A vision-language model (not a Django model): who made it, what it is, where its weights are."""
@@ -10,6 +12,9 @@ class Model(db.Model):
     name = db.CharField(max_length=200)
     owner = db.ForeignKey("User", on_delete=db.PROTECT, related_name="models")
     is_baseline = db.BooleanField(default=False)
+    is_reference = db.BooleanField(
+        default=False, help_text="a reference base: organisers offer it to authors as what their model was tuned from"
+    )
     authors = db.CharField(max_length=500, blank=True)
     organisation = db.CharField(max_length=200, blank=True)
     description = db.TextField(blank=True)

@@ -52,6 +52,11 @@ class Submission(Leased):
     target = db.JSONField(default=list, blank=True, help_text="target domain: list of 'facet=value'")
     state = db.CharField(max_length=12, choices=SubmissionState, default=SubmissionState.UPLOADING)
     publish = db.BooleanField(default=False, help_text="publish each report as soon as it is scored")
+    kept_private = db.BooleanField(default=False, help_text="a base for other submissions: never published")
+    merge = db.JSONField(
+        null=True, blank=True,
+        help_text="derived: {parts: [{submission, weight}], sweep, alpha}; the server makes its file in validation",
+    )  # fmt: skip
     files = db.JSONField(
         default=list,
         blank=True,
@@ -78,6 +83,11 @@ class Submission(Leased):
         return f"{self.model_id} {self.kind} {self.id}"
 
     @property
+    def is_derived(self) -> bool:
+        """Whether the server merged its weights out of other submissions': it stands unranked beside its parents."""
+        return self.merge is not None
+
+    @property
     def shows_blank_images(self) -> bool:
         """Whether its model is shown a grey image in place of each, see leaderboard.no_image."""
         return self.facts.get(NO_IMAGE_OF) is not None
@@ -87,6 +97,7 @@ class Purpose(db.TextChoices):
     """Why an evaluation runs."""
 
     SCORE = "score"
+    SWEEP = "sweep"  # every merge of the submission with its base, on dev and the split
 
 
 class Evaluation(Leased):
@@ -96,6 +107,10 @@ class Evaluation(Leased):
     submission = db.ForeignKey(Submission, on_delete=db.PROTECT, related_name="evaluations")
     split = db.CharField(max_length=8)
     purpose = db.CharField(max_length=12, choices=Purpose, default=Purpose.SCORE)
+    base = db.ForeignKey(
+        Submission, null=True, blank=True, on_delete=db.PROTECT, related_name="sweeps_as_base",
+        help_text="sweeps: the checkpoint at the other end",
+    )  # fmt: skip
     state = db.CharField(max_length=12, choices=EvaluationState, default=EvaluationState.QUEUED)
     progress = db.JSONField(default=dict, blank=True, help_text="stage, done, total, images_per_s, eta_s")
     protocol = db.CharField(max_length=16, blank=True)
@@ -111,9 +126,14 @@ class Evaluation(Leased):
         ordering = ["created_at"]
         constraints = [
             db.UniqueConstraint(
-                fields=["submission", "split", "purpose"],
+                fields=["submission", "split", "purpose", "base"],
                 condition=~Q(state__in=[EvaluationState.FAILED, EvaluationState.CANCELLED]),
+                nulls_distinct=False,
                 name="one_live_evaluation_per_split_and_purpose",
+            ),
+            db.CheckConstraint(
+                condition=Q(purpose="sweep", base__isnull=False) | (~Q(purpose="sweep") & Q(base=None)),
+                name="sweeps_have_a_base",
             ),
             db.CheckConstraint(condition=Q(state__in=EvaluationState.values), name="evaluation_state_known"),
         ]

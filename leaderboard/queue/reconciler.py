@@ -13,7 +13,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models.functions import Now
 
 from leaderboard import outcomes, storage
-from leaderboard.models import BoardRefresh, Evaluation, Submission, WorkerStatus
+from leaderboard.models import AnalysisRequest, BoardRefresh, Evaluation, Submission, WorkerStatus
 from leaderboard.queue import Queue, claims, dispatch
 from leaderboard.states import EvaluationState, SubmissionState
 
@@ -67,4 +67,6 @@ def _unserved(queue: Queue) -> int:
     if claims.is_paused(queue):
         return 0
     waiting = claims.waiting(queue).count()
-    return waiting + BoardRefresh.objects.count() if queue is Queue.SCORE else waiting
+    if queue is Queue.SCORE:
+        waiting += BoardRefresh.objects.count() + AnalysisRequest.objects.count()
+    return waiting

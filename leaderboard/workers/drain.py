@@ -11,6 +11,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 
 from evaluator.errors import EvaluationFailed, InputError
 from leaderboard import outcomes, states
+from leaderboard.lineage import analyses
 from leaderboard.queue import Queue, claims, dispatch
 from leaderboard.queue.claims import Claim, Heartbeat
 from leaderboard.states import TransitionRefused
@@ -37,7 +38,7 @@ def drain(queue_name: str) -> int:
             if claim := claims.claim(queue, worker):
                 work(claim, HANDLERS[queue])
                 taken += 1
-            elif queue is not Queue.SCORE or claims.is_paused(queue) or not _rebuild_boards():
+            elif queue is not Queue.SCORE or claims.is_paused(queue) or not (_rebuild_boards() + _serve_analyses()):
                 break
     except LOST_DATABASE as error:
         log.warning("%s lost the database, what it held comes back when its lease ends: %s", worker, error)
@@ -71,6 +72,18 @@ def _rebuild_boards() -> int:
     except Exception:
         log.exception("boards could not be rebuilt; the reconciler will have it tried again")
         return 0
+
+
+def _serve_analyses() -> int:
+    served = 0
+    for link in analyses.requested():
+        try:
+            served += analyses.serve(link)
+        except LOST_DATABASE:
+            raise
+        except Exception:
+            log.exception("the analyses of link %s could not be made; the reconciler will have it tried again", link)
+    return served
 
 
 def _end(claim: Claim, error: Exception) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection
 
 from evaluator.answering.embeddings import write_embeddings
 from evaluator.answering.parts import Resume
@@ -21,22 +21,29 @@ from evaluator.pixels.cache import PixelCache
 from evaluator.release.schema import Split
 from evaluator.sandbox import AnswerJob, ChildAnswers, SandboxLevel, answer_in_child, sandbox_level
 from evaluator.sandbox.fingerprint import fingerprint
-from leaderboard import bases, parts, states, storage
+from leaderboard import bases, parts, storage
 from leaderboard.models import Evaluation, LogLine
-from leaderboard.queue import Queue, dispatch
+from leaderboard.models.submissions import Purpose
 from leaderboard.queue.claims import Claim
-from leaderboard.states import EvaluationState
-from leaderboard.workers.presence import Presence
+from leaderboard.workers import sweep
+from leaderboard.workers.outcome import answer_stored
 
 log = logging.getLogger(__name__)
 PROGRESS_S = 1.0  # between two writes of the same stage's progress
 
 
 def run(claim: Claim, should_stop: Callable[[], bool]) -> None:
-    """Answer one split with one checkpoint; raises EvaluationFailed or InputError when there are no answers."""
-    evaluation = Evaluation.objects.select_related("submission__release").get(pk=claim.pk)
+    """Answer one split with one checkpoint, or sweep two; raises EvaluationFailed or InputError without answers."""
+    evaluation = Evaluation.objects.select_related("submission__release", "base").get(pk=claim.pk)
+    _refuse_weak_sandbox(Split(evaluation.split))
+    if evaluation.purpose == Purpose.SWEEP:
+        sweep.run(evaluation, claim, Progress(claim), should_stop)
+    else:
+        _answer(evaluation, claim, should_stop)
+
+
+def _answer(evaluation: Evaluation, claim: Claim, should_stop: Callable[[], bool]) -> None:
     submission, split = evaluation.submission, Split(evaluation.split)
-    _refuse_weak_sandbox(split)
     with storage.local_files(submission) as weights, bases.local_base(submission) as base:
         job = AnswerJob(
             release=storage.release_folder(submission.release), split=split, weights=weights, base=base,
@@ -106,15 +113,7 @@ def _store(evaluation: Evaluation, claim: Claim, answered: ChildAnswers) -> None
         if answered.embeddings is not None:
             write_embeddings(answered.embeddings, folder / "embeddings.npz")
             embeddings_sha256 = storage.put_file(folder / "embeddings.npz").sha256
-    with transaction.atomic():
-        states.advance_evaluation(
-            evaluation, EvaluationState.ANSWERED, held_token=claim.token, attempts=0, run=answered.run,
-            protocol=answered.run["protocol"], answers_sha256=answers.sha256, embeddings_sha256=embeddings_sha256,
-            progress={},
-        )  # fmt: skip
-        parts.drop_parts(evaluation)
-        dispatch.ring(Queue.SCORE)
-    if Presence.current:
-        Presence.current.say(
-            images_per_s=answered.run["images_per_s"], peak_memory_bytes=answered.run["peak_memory_bytes"]
-        )
+    answer_stored(
+        evaluation, claim, run=answered.run, protocol=answered.run["protocol"], answers_sha256=answers.sha256,
+        embeddings_sha256=embeddings_sha256,
+    )  # fmt: skip

@@ -20,7 +20,9 @@ from evaluator.scoring import score as score_answers
 from evaluator.scoring.baselines import score_chance
 from leaderboard import publication, states, storage
 from leaderboard.baselines import Baseline
+from leaderboard.lineage import analyses, links, requests
 from leaderboard.models import Evaluation, KeyRevision, Report, Submission
+from leaderboard.models.submissions import Purpose
 from leaderboard.queue.claims import Claim
 from leaderboard.states import EvaluationState
 
@@ -30,6 +32,9 @@ def score(claim: Claim, should_stop: Callable[[], bool]) -> None:
     evaluation = Evaluation.objects.select_related("submission__release__key_revision", "submission__owner").get(
         pk=claim.pk
     )
+    if evaluation.purpose == Purpose.SWEEP:
+        _score_sweep(evaluation, claim)
+        return
     revision = evaluation.submission.release.key_in_force
     scored = compute(evaluation, revision)
     with transaction.atomic():
@@ -39,6 +44,14 @@ def score(claim: Claim, should_stop: Callable[[], bool]) -> None:
         states.advance_evaluation(evaluation, EvaluationState.SCORED, held_token=claim.token)
         if submission.publish:
             publication.publish(report, by=submission.owner)
+
+
+def _score_sweep(evaluation: Evaluation, claim: Claim) -> None:
+    """A sweep has no report: what it gives is the interpolation of its link."""
+    link = links.in_force(evaluation.submission)
+    if link is not None:
+        analyses.bring_up_to_date(link)
+    states.advance_evaluation(evaluation, EvaluationState.SCORED, held_token=claim.token)
 
 
 def compute(evaluation: Evaluation, revision: KeyRevision) -> Scored:
@@ -67,6 +80,7 @@ def store(evaluation: Evaluation, revision: KeyRevision, scored: Scored) -> Repo
     )  # fmt: skip
     if created:
         _write_derived(storage.derived_folder(report), scored)
+        requests.request_for(evaluation.submission)
     return report
 
 

@@ -17,18 +17,20 @@ from evaluator.release.schema import Split
 from evaluator.sandbox import validate_in_child
 from leaderboard import bases, states, storage
 from leaderboard.asking import protocols_asked
+from leaderboard.lineage import kinship
 from leaderboard.models import Evaluation, Submission
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.queue import Queue, dispatch
 from leaderboard.queue.claims import Claim
 from leaderboard.states import EvaluationState, SubmissionState
+from leaderboard.workers import merge
 
 
 def validate(claim: Claim, should_stop: Callable[[], bool]) -> None:
     """Check the submission's file completely and accept it; raises InputError when it is wrong."""
-    submission = Submission.objects.select_related("release").get(pk=claim.pk)
+    submission = Submission.objects.select_related("release", "owner", "model").get(pk=claim.pk)
     if submission.kind == SubmissionKind.CHECKPOINT:
-        facts, evaluations = _check_checkpoint(submission)
+        facts, evaluations = _check_checkpoint(submission, claim)
     else:
         facts, evaluations = _check_predictions(submission)
     with transaction.atomic():
@@ -39,10 +41,14 @@ def validate(claim: Claim, should_stop: Callable[[], bool]) -> None:
             dispatch.ring(Queue.SCORE if evaluation.state == EvaluationState.ANSWERED else Queue.EVALUATE)
 
 
-def _check_checkpoint(submission: Submission) -> tuple[dict[str, Any], list[Evaluation]]:
+def _check_checkpoint(submission: Submission, claim: Claim) -> tuple[dict[str, Any], list[Evaluation]]:
+    if submission.is_derived and not submission.files:
+        merge.make_file(submission, claim)
     with storage.local_files(submission) as weights, bases.local_base(submission) as base:
         facts = validate_in_child(weights, submission.architecture, base=base)
     bases.name_base(submission, facts)
+    if not submission.is_derived:
+        facts["looks_like"] = kinship.looks_like(submission, facts)
     return facts, _evaluations(submission)
 
 

@@ -26,6 +26,7 @@ class Command(BaseCommand):
             rescoring.rescore(evaluation)
             self.stdout.write(f"scored again: {evaluation.submission.model.slug} on {evaluation.split}")
         self.stdout.write(f"{len(stale)} evaluations scored again")
+        self.stdout.write(f"{len(rescoring.refresh_analyses(release))} analyses made again")
 
     def _verify(self, release: Release | None) -> None:
         n_entries = n_differences = 0
@@ -35,7 +36,14 @@ class Command(BaseCommand):
             for difference in differences:
                 name = f"entry {entry.pk} ({entry.model.slug}, {entry.release.slug}, {entry.split})"
                 self.stdout.write(f"{name}: {difference.what}")
-        self.stdout.write(f"{n_entries} entries recomputed, {n_differences} differences")
+        n_analyses = 0
+        for analysis, differences in rescoring.verify_analyses(release):
+            n_analyses += 1
+            n_differences += len(differences)
+            for difference in differences:
+                name = f"{analysis.kind} of {analysis.link.submission.model.slug} ({analysis.split})"
+                self.stdout.write(f"{name}: {difference.what}")
+        self.stdout.write(f"{n_entries} entries and {n_analyses} analyses recomputed, {n_differences} differences")
         if n_differences:
             raise CommandError("published numbers differ from their recomputation")
 
