@@ -54,15 +54,24 @@ def score(
     """
     index = build_index(info, split, questions, key)
     aligned = align(answers, questions)
+    correct = mark_answers(index, aligned, questions, key)
+    head = report_head(info, split, protocol=protocol, key_revision=key_revision)
+    if by_paper_rule := score_by_paper_rule(index, aligned, questions):
+        head["paper_rule"] = by_paper_rule
+    return score_marked(index, correct, head=head, counts=_counts(aligned, questions))
+
+
+def mark_answers(index: KeyIndex, aligned: pa.Table, questions: pa.Table, key: pa.Table) -> NDArray[np.float32]:
+    """(n,) the correctness of every question row, as in `Scored`. aligned: ANSWERS in the order of `questions`.
+
+    Raises InputError for tasks answered in part and for boxes that are none.
+    """
     chosen = aligned["chosen"].cast(pa.float64()).to_numpy()
     _require_whole_tasks(index, ~np.isnan(chosen))
     correct = mark(index, chosen)
     if (located := index.localisation_rows()).any():
         correct[located] = localisation_marks(aligned, questions, key, located)
-    head = report_head(info, split, protocol=protocol, key_revision=key_revision)
-    if by_paper_rule := score_by_paper_rule(index, aligned, questions):
-        head["paper_rule"] = by_paper_rule
-    return score_marked(index, correct, head=head, counts=_counts(aligned, questions))
+    return correct
 
 
 def report_head(info: ReleaseInfo, split: Split, *, protocol: str, key_revision: int) -> dict[str, Any]:
@@ -98,7 +107,7 @@ def score_marked(
     if answered.any():
         rows = index.rows_of(None) & answered
         tasks += _task_rows(index, source_sums(index, correct, rows), rows, None, core=False)
-    report = _rounded({**head, "counts": counts, "tasks": tasks, "facets": facets, "aggregates": aggregates})
+    report = rounded({**head, "counts": counts, "tasks": tasks, "facets": facets, "aggregates": aggregates})
     return Scored(report=report, correct=correct, replicates=drawn)
 
 
@@ -117,6 +126,17 @@ def variant_name(variant: int | None) -> str:
 def canonical_json(report: dict[str, Any]) -> bytes:
     """The one byte form of a report: sorted keys, no spaces, numbers as rounded by `score`."""
     return json.dumps(report, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def rounded(value: Any) -> Any:
+    """`value` with every float rounded, −0.0 as 0.0."""
+    if isinstance(value, float):
+        return round(value, DECIMALS) + 0.0
+    if isinstance(value, dict):
+        return {key: rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [rounded(inner) for inner in value]
+    return value
 
 
 def report_digest(report: dict[str, Any]) -> str:
@@ -224,14 +244,3 @@ def _counts(aligned: pa.Table, questions: pa.Table) -> dict[str, Any]:
                 "unparsed": int((none & replied).sum()),
             }  # fmt: skip
     return found
-
-
-def _rounded(value: Any) -> Any:
-    """`value` with every float rounded, −0.0 as 0.0."""
-    if isinstance(value, float):
-        return round(value, DECIMALS) + 0.0
-    if isinstance(value, dict):
-        return {key: _rounded(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_rounded(inner) for inner in value]
-    return value

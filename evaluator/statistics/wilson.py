@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Z95 = 1.959963984540054
 FEW_SOURCES = 10  # below this an interval is marked "too few"
@@ -58,6 +58,13 @@ def clustered_wilson(
 
 def wilson(p: float, n: float, z: float = Z95) -> tuple[float, float]:
     """Wilson's score interval (low, high) of a fraction p seen on n > 0 independent trials (Wilson 1927)."""
+    low, high = wilson_ends(np.float64(p), np.float64(n), z)
+    return float(low), float(high)
+
+
+def wilson_ends(p: ArrayLike, n: ArrayLike, z: float = Z95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Wilson's low and high ends of many fractions at once, of the shape that `p` and `n` have together."""
+    p, n = np.asarray(p, np.float64), np.asarray(n, np.float64)
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(max(p * (1 - p), 0.0) / n + z * z / (4 * n * n))
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    half = z / (1 + z * z / n) * np.sqrt(np.maximum(p * (1 - p), 0.0) / n + z * z / (4 * n * n))
+    return np.maximum(0.0, centre - half), np.minimum(1.0, centre + half)
