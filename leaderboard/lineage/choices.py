@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from leaderboard import permissions
 from leaderboard.boards.names import FACET_TITLES
-from leaderboard.models import Model, Release, Submission
+from leaderboard.lineage import links
+from leaderboard.models import Model, Release, Submission, User
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.permissions import AnyUser
 from leaderboard.states import SubmissionState
@@ -35,6 +36,12 @@ def bases_to_name(user: AnyUser, release: Release | None = None) -> list[tuple[s
     ordered = models.order_by("-is_reference", "slug")[:MOST_BASES]
     named = [(model.slug, f"{model.name}, reference base" if model.is_reference else model.name) for model in ordered]
     return named + [(str(row.pk), f"{row.model.slug}, kept private, {row.created_at:%Y-%m-%d}") for row in private]
+
+
+def name_of(user: User, release: Release, model: Model, pk: str) -> str:
+    """The shortest thing to give as a base that means `model`'s submission `pk`: the model's short name, else the id."""
+    named = links.find(user, release, model.slug)
+    return model.slug if named and named[1] and str(named[1].pk) == pk else pk
 
 
 def facets_of(releases: Iterable[Release]) -> list[FacetChoice]:

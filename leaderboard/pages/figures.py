@@ -87,7 +87,7 @@ def alpha_curve(document: Json) -> Figure:
     if (selected := document["selected_alpha"]) is not None:
         layout["shapes"] = [{
             "type": "line", "x0": selected, "x1": selected, "yref": "paper", "y0": 0, "y1": 1, "layer": "below",
-            "line": {"color": "--muted", "width": 1.5, "dash": "longdash"},
+            "line": {"color": "--muted", "width": 1.5, "dash": "dot"},
         }]  # fmt: skip
         layout["annotations"] = [{
             "x": selected, "y": 0, "yref": "paper", "yanchor": "bottom", "showarrow": False, "xshift": 5,
@@ -128,9 +128,10 @@ def frontier(document: Json, published: Sequence[PaperMerge]) -> Figure | None:
     traces = [_path(document, OUTSIDE, "outside the target")]
     if published:
         traces.append(_path(document, ALL, "all tasks"))
-        traces += [_published(merge) for merge in published]
+        groups = [merge.group for merge in published]
+        traces += [_published(merge, is_first=groups.index(merge.group) == place) for place, merge in enumerate(published)]
     traces += _ends(document)
-    y_title = "accuracy outside the target" + (", or on all tasks" if published else "")
+    y_title = "accuracy outside the target" + (" or on all" if published else "")
     layout: Json = {
         "xaxis": {"title": {"text": "accuracy inside the target, %"}}, "yaxis": {"title": {"text": f"{y_title}, %"}},
     }  # fmt: skip
@@ -164,11 +165,13 @@ def _ends(document: Json) -> list[Json]:
     }]  # fmt: skip
 
 
-def _published(merge: PaperMerge) -> Json:
+def _published(merge: PaperMerge, *, is_first: bool) -> Json:
+    """One pair of the paper; the legend names each group once."""
     names = [point.name for point in merge.points]
     return {
         "x": [_percent(point.target) for point in merge.points], "y": [_percent(point.all) for point in merge.points],
-        "mode": "lines+markers", "name": f"paper, {merge.group}: {names[1]}", "customdata": names,
+        "mode": "lines+markers", "name": f"paper, {merge.group} tasks", "customdata": names,
+        "legendgroup": merge.group, "showlegend": is_first,
         "line": {"color": "--series-paper", "width": 1, "dash": "dot" if merge.group == "coarse" else "solid"},
         "marker": {"color": "--series-paper", "size": 9, "symbol": [PAPER_SYMBOLS[point.role] for point in merge.points]},
         "hovertemplate": "paper, %{customdata}: %{x:.1f} on H&E, %{y:.1f} on all<extra></extra>",
@@ -186,13 +189,13 @@ def gains(rows: Sequence[Gain]) -> Figure:
     }  # fmt: skip
     layout: Json = {
         "xaxis": {"title": {"text": "gain inside the target, points"}, "rangemode": "tozero"},
-        "yaxis": {"title": {"text": "retained share, %"}, "rangemode": "tozero"},
+        "yaxis": {"title": {"text": "retained share, %"}},
         "shapes": [{
             "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 100, "y1": 100, "layer": "below",
             "line": {"color": "--muted", "width": 1, "dash": "dash"},
         }],
         "annotations": [{
-            "xref": "paper", "x": 1, "xanchor": "right", "y": 100, "yanchor": "bottom", "showarrow": False,
+            "xref": "paper", "x": 0, "xanchor": "left", "y": 100, "yanchor": "bottom", "showarrow": False,
             "text": "nothing forgotten", "font": {"color": "--muted"},
         }],
     }  # fmt: skip

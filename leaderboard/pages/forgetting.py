@@ -19,8 +19,8 @@ def shown(document: dict[str, Any], datasets: dict[str, DatasetInfo]) -> dict[st
     headline = document["headline"]
     has_target = document["target"] is not None
     return {
-        "split": document["split"], "headline": headline, "has_target": has_target,
-        "target": target_words(document["target"]), "sentences": sentences(headline, has_target=has_target),
+        "split": document["split"], "headline": headline, "figures": _figures(headline, has_target=has_target),
+        "sentences": sentences(headline, has_target=has_target),
         "matrix": _matrix(document["tasks"], datasets, has_target=has_target), "facets": _facets(document["facets"]),
         "positive": _positive(headline["positive_part"]), "wording": _wording(document),
         "retained_tasks": [task_title(task, datasets) for task in headline["retained_share"]["tasks"] or ()],
@@ -34,7 +34,8 @@ def target_words(target: Mapping[str, list[str]] | None) -> str:
     """'domain pathology · stain H&E or IHC'; empty where no target domain was declared."""
     if not target:
         return ""
-    return " · ".join(f"{FACET_TITLES[facet]} {' or '.join(values)}" for facet, values in target.items())
+    return " · ".join(f"{FACET_TITLES[facet]} {' or '.join(values)}" for facet in FACET_TITLES
+                       if (values := target.get(facet)))  # fmt: skip
 
 
 def sentences(headline: dict[str, Any], *, has_target: bool) -> list[str]:
@@ -47,11 +48,26 @@ def sentences(headline: dict[str, Any], *, has_target: bool) -> list[str]:
     return found
 
 
+def _figures(headline: dict[str, Any], *, has_target: bool) -> list[dict[str, str]]:
+    """The large numbers on top: what was measured, with its interval; what could not be is left to the sentences."""
+    names = {"outside": "Δ outside the target, points" if has_target else "Δ over all tasks, points",
+             "inside": "Δ inside the target, points"}  # fmt: skip
+    found = [
+        {"name": name, "value": points(delta["estimate"]), "interval": points_interval(delta["low"], delta["high"])}
+        for side, name in names.items()
+        if headline[side] is not None and (delta := headline[side]["delta"])["estimate"] is not None
+    ]  # fmt: skip
+    if (share := headline["retained_share"])["estimate"] is not None:
+        low, high = percent(share["low"]), percent(share["high"])
+        found.append({"name": "retained share, %", "value": percent(share["estimate"]), "interval": f"{low}–{high}"})
+    return found
+
+
 def _outside_words(delta: dict[str, float | None] | None, where: str) -> str:
     low, estimate, high = _bounds(delta)
     if estimate is None or low is None or high is None:
         return f"{where} no task has 10 sources or more, so no mean is given."
-    interval = f"95 % interval {points_interval(low, high)}"
+    interval = f"95\u00a0% interval {points_interval(low, high)}"
     if high < 0:
         return f"{where} it lost {percent(-estimate)} points against its base: significant ({interval})."
     if low > 0:
@@ -77,8 +93,8 @@ def _retained_words(share: dict[str, Any], *, has_target: bool) -> str:
     if share["estimate"] is None:
         return f"No retained share is given: on no task{beside} is the base significantly above chance."
     n = share["n_tasks"]
-    return (f"It retained {_share(share['estimate'])} % of what its base knew above chance "
-            f"({_share(share['low'])} to {_share(share['high'])} %, {n} task{'' if n == 1 else 's'}).")  # fmt: skip
+    return (f"It retained {_share(share['estimate'])}\u00a0% of what its base knew above chance "
+            f"({_share(share['low'])} to {_share(share['high'])}\u00a0%, {n} task{'' if n == 1 else 's'}).")  # fmt: skip
 
 
 def _share(fraction: float) -> str:

@@ -14,11 +14,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 from evaluator.errors import InputError
 from evaluator.release.info import info_from_json
 from evaluator.release.schema import Split
-from leaderboard import permissions, storage
+from leaderboard import files, permissions
 from leaderboard.boards.names import default_split
 from leaderboard.lineage import choices, derived, links, reading, sweeps
 from leaderboard.lineage_forms import BaseForm, MergeForm
-from leaderboard.models import Release, Submission
+from leaderboard.models import Analysis, Release, Submission, User
 from leaderboard.pages import figures, forgetting, pairs
 from leaderboard.permissions import Action
 from leaderboard.quota import QuotaExceeded
@@ -30,7 +30,7 @@ def base(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Name what a submission was tuned from, and its target domain."""
     found = permissions.get_submission(request.user, pk, to=Action.DESCRIBE)
     lineage = reading.of_submission(request.user, found)
-    form = BaseForm(found.release, request.POST or None, initial=_declared(lineage))
+    form = BaseForm(found.release, request.POST or None, initial=_declared(_person(request), lineage))
     if request.method == "POST" and form.is_valid():
         try:
             links.declare(found, form.cleaned_data["base"], form.cleaned_data["target"], by=_person(request))
@@ -40,7 +40,7 @@ def base(request: HttpRequest, pk: UUID) -> HttpResponse:
             messages.success(request, "Saved. What it forgot is computed as soon as both models have a report.")
             return _to_pair(found)
     context = {
-        "submission": found, "form": form, "pair": pairs.shown(lineage), "bases": choices.bases_to_name(request.user, found.release),
+        "submission": found, "form": form, "pair": pairs.shown(lineage, request.user), "bases": choices.bases_to_name(request.user, found.release),
         "has_scores": links.has_scores(found),
     }  # fmt: skip
     return render(request, "lineage/base.html", context, status=400 if form.errors else 200)
@@ -57,7 +57,7 @@ def sweep(request: HttpRequest, pk: UUID) -> HttpResponse:
         except InputError as error:
             messages.error(request, " ".join(problem.message for problem in error.problems))
         return _to_pair(found, "merging")
-    pair = pairs.shown(reading.of_submission(request.user, found))
+    pair = pairs.shown(reading.of_submission(request.user, found), request.user)
     response = render(request, "lineage/_sweep.html", {"pair": pair})
     if not (pair["sweep"] and pair["sweep"]["going"]):
         response["HX-Refresh"] = "true"  # it came to an end: the whole page has more to show now
@@ -69,7 +69,7 @@ def sweep(request: HttpRequest, pk: UUID) -> HttpResponse:
 def merge(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Submit a merge of a submission with its base as a model of its own."""
     found = permissions.get_submission(request.user, pk, to=Action.DESCRIBE)
-    pair = pairs.shown(reading.of_submission(request.user, found))
+    pair = pairs.shown(reading.of_submission(request.user, found), request.user)
     if pair["merging"] is None:
         raise Http404("there is no sweep to choose a merge from")
     form = MergeForm(pair["merging"]["choices"], request.POST or None, initial=_proposed(found, pair["merging"]))
@@ -91,11 +91,7 @@ def merge(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_safe
 def file(request: HttpRequest, pk: UUID, name: str) -> FileResponse:
     """A file of one's own submission, as it is kept: the way to have a merge that the server made."""
-    found = permissions.get_submission(request.user, pk, to=Action.DESCRIBE)
-    kept = next((each for each in found.files if each["name"] == name), None)
-    if kept is None:
-        raise Http404("no such file")
-    return FileResponse(storage.open_blob(kept["sha256"]), as_attachment=True, filename=name)
+    return files.download(permissions.get_submission(request.user, pk, to=Action.INSPECT), name, by=request.user)
 
 
 @require_safe
@@ -110,13 +106,14 @@ def release_forgetting(request: HttpRequest, release: str) -> HttpResponse:
     drawn = [row["drawn"] for row in rows if row["drawn"]]
     context = {
         "release": found, "split": split, "rows": rows, "n_others": len(everything) - len(gained),
+        "any_after_scores": any(row["after_scores"] for row in rows),
         "figure": figures.gains(drawn).as_json() if drawn else None, "has_figures": bool(drawn),
         "split_tabs": [{"name": each, "url": f"?split={each}", "here": each == split} for each in info.splits],
     }  # fmt: skip
     return render(request, "lineage/forgetting.html", context)
 
 
-def _gain_row(analysis: Any) -> dict[str, Any]:
+def _gain_row(analysis: Analysis) -> dict[str, Any]:
     document, link = analysis.document, analysis.link
     headline = document["headline"]
     retained, inside = headline["retained_share"], headline["inside"]
@@ -137,12 +134,16 @@ def _split(request: HttpRequest, release: Release) -> Split:
     return Split(asked) if asked else default_split(info)
 
 
-def _declared(lineage: reading.Lineage) -> dict[str, Any]:
-    """What stands in the form at first: the link in force, else the likeliest base."""
-    if lineage.link is None:
-        return {"base": "", "target": []}
-    named = lineage.link.base if lineage.link.base and lineage.link.base.kept_private else None
-    return {"base": str(named.pk) if named else lineage.link.model.slug, "target": lineage.link.target}
+def _declared(user: User, lineage: reading.Lineage) -> dict[str, Any]:
+    """What stands in the form at first: the link in force, else the likeliest base, so that one press takes it."""
+    release = lineage.tuned.release
+    if lineage.link is not None:
+        model, named = lineage.link.model, lineage.link.base
+        base = choices.name_of(user, release, model, str(named.pk)) if named else model.slug
+        return {"base": base, "target": lineage.link.target}
+    likeliest = lineage.suggestions[0] if lineage.suggestions else None
+    base = choices.name_of(user, release, likeliest.model, likeliest.base) if likeliest else ""
+    return {"base": base, "target": []}
 
 
 def _proposed(tuned: Submission, shown: dict[str, Any]) -> dict[str, Any]:
@@ -150,7 +151,7 @@ def _proposed(tuned: Submission, shown: dict[str, Any]) -> dict[str, Any]:
     return {"alpha": f"{alpha:g}" if alpha in shown["choices"] else "0.5", "model": f"{tuned.model.slug}-merged"}
 
 
-def _person(request: HttpRequest) -> Any:
+def _person(request: HttpRequest) -> User:
     return permissions.signed_in(request.user)
 
 

@@ -9,7 +9,7 @@ from evaluator.release.tasks import task_title
 from leaderboard.numbers import percent, points, points_interval
 from leaderboard.pages import figures
 
-MEANS = {"macro": "all tasks (macro)", "inside": "inside the target", "outside": "outside the target"}
+MEANS = {"macro": "all tasks", "inside": "inside", "outside": "outside"}
 RULES = {"best_macro": "Best overall on dev", "within_one_point": "Best overall that keeps the target"}
 RULE_WORDS = {
     "best_macro": "The α with the best macro accuracy on dev; of equals the smallest.",
@@ -26,7 +26,7 @@ def shown(
     frontier = figures.frontier(document, published)
     return {
         "split": document["split"], "select_on": document["select_on"], "selected_alpha": document["selected_alpha"],
-        "sentences": sentences(document), "rules": _rules(document),
+        "figures": _figures(document), "sentences": sentences(document), "rules": _rules(document),
         "no_second_rule": "" if document["selected"]["within_one_point"] else _reason(document),
         "curve": figures.alpha_curve(document).as_json(), "frontier": frontier and frontier.as_json(),
         "published": bool(published), "series": [each.name for each in series], "rows": _rows(document, series),
@@ -51,9 +51,25 @@ def sentences(document: dict[str, Any]) -> list[str]:
     return found
 
 
+def _figures(document: dict[str, Any]) -> list[dict[str, str]]:
+    """The large numbers on top: what the chosen merge scores, and how far it is from its parents."""
+    chosen = document["selected"]["best_macro"]
+    if chosen is None or chosen["alpha"] in (0, 1):
+        return []
+    macro = chosen["macro"]
+    interval = f"{percent(macro['low'])}–{percent(macro['high'])}" if isinstance(macro, dict) else ""
+    found = [{"name": f"merge at α = {chosen['alpha']:g}, all tasks of {document['split']}", "value": percent(_value(macro)),
+              "interval": interval}]  # fmt: skip
+    for key, name in (("vs_base", "its base"), ("vs_tuned", "this model")):
+        if (difference := chosen[key]["macro"]) is not None:
+            found.append({"name": f"against {name}, points", "value": points(difference["estimate"]),
+                          "interval": points_interval(difference["low"], difference["high"])})  # fmt: skip
+    return found
+
+
 def _against(difference: dict[str, float], parent: str) -> str:
     low, high = difference["low"], difference["high"]
-    amount = f"{points(difference['estimate'])} points against {parent} (95 % interval {points_interval(low, high)})"
+    amount = f"{points(difference['estimate'])} points against {parent} (95\u00a0% interval {points_interval(low, high)})"
     verdict = "significantly better" if low > 0 else "significantly worse" if high < 0 else "not significant"
     return f"That is {amount}: {verdict}."
 

@@ -54,7 +54,7 @@ def model(request: HttpRequest, slug: str) -> HttpResponse:
     submissions = permissions.visible_to(request.user, found.submissions.select_related("release"))
     unpublished = found.submissions.exclude(Q(entries__isnull=False)).count()
     architecture = architectures.registered_or_none(found.architecture)
-    told = [pair for each in reading.of_model(request.user, found) if not (pair := pairs.shown(each))["is_empty"]]
+    told = [pair for each in reading.of_model(request.user, found) if not (pair := pairs.shown(each, request.user))["is_empty"]]
     context = {
         "model": found, "standings": [standing for standing in standings if standing], "submissions": submissions,
         "n_unpublished": unpublished, "may_edit": permissions.may_edit(request.user, found),

@@ -4,18 +4,20 @@ from typing import Any
 
 from evaluator.release.info import info_from_json
 from evaluator.release.paper_merges import paper_merges
-from leaderboard.boards.names import FACET_TITLES
+from leaderboard import files, permissions
 from leaderboard.detail import SPLIT_ORDER
+from leaderboard.lineage import derived
 from leaderboard.lineage.reading import Lineage
 from leaderboard.models import Analysis, BaseLink, Evaluation, Submission
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.pages import forgetting, merging
+from leaderboard.permissions import AnyUser
 from leaderboard.states import EvaluationState, SubmissionState
 
 REFUSED = "not_applicable"  # in a document: why there is no analysis
 
 
-def shown(lineage: Lineage) -> dict[str, Any]:
+def shown(lineage: Lineage, user: AnyUser) -> dict[str, Any]:
     """*What it forgot* and *merging with its base*; `is_empty` where there is nothing to say to this reader."""
     tuned = lineage.tuned
     info = info_from_json(tuned.release.info)
@@ -31,6 +33,8 @@ def shown(lineage: Lineage) -> dict[str, Any]:
         "forgot_refused": _reasons(analyses), "merging": None if swept is None or not is_swept else merging.shown(
             swept.document, info.datasets, paper_merges(info.datasets)),
         "merging_refused": [lineage.not_applicable[1]] if lineage.not_applicable else _reasons([swept] if swept else []),
+        "merges": [{"submission": each, "files": each.files if files.may_download(user, each) else []}
+                   for each in lineage.derived],
         "sweep": sweep_state(lineage.sweep), "may_sweep": may_merge, "history": lineage.history,
         "has_figures": is_swept, "looks_unlike": looks_unlike(lineage),
     }  # fmt: skip
@@ -53,6 +57,16 @@ def can_name_base(tuned: Submission) -> bool:
     return not gone and tuned.kind != SubmissionKind.BASELINE
 
 
+def made_of(merge: Submission, user: AnyUser) -> list[dict[str, Any]]:
+    """The parents of a merge with their weights; without names those that the reader may not know of."""
+    visible = permissions.visible_to(user, Submission.objects.all())
+    return [
+        {"submission": parent.submission if visible.filter(pk=parent.submission.pk).exists() else None,
+         "weight": parent.weight}
+        for parent in derived.parents_of(merge)
+    ]  # fmt: skip
+
+
 def link_target(link: BaseLink | None) -> str:
     """A declared target domain in words."""
     return "" if link is None else target_words(link.target)
@@ -64,7 +78,7 @@ def target_words(parts: list[str]) -> str:
     for part in parts:
         facet, _, value = part.partition("=")
         found.setdefault(facet, []).append(value)
-    return forgetting.target_words({facet: found[facet] for facet in FACET_TITLES if facet in found})
+    return forgetting.target_words(found)
 
 
 def looks_unlike(lineage: Lineage) -> bool:

@@ -42,7 +42,7 @@
       margin: { l: 48, r: NARROW.matches ? 8 : 24, t: 12, b: 44 },
       hoverlabel: { bgcolor: "--raised", bordercolor: "--rule-strong", font: { family, size: 13, color: "--ink" }, align: "left" },
       legend: { orientation: "h", x: 0, y: 1.02, xanchor: "left", yanchor: "bottom", font: { size: 13 }, itemclick: false,
-        itemdoubleclick: false, ...own.legend },
+        itemdoubleclick: false, traceorder: "normal", ...own.legend },
       xaxis: axis(own.xaxis), yaxis: axis(own.yaxis),
       hovermode: "closest", dragmode: false,
     };
