@@ -12,7 +12,7 @@ from leaderboard.models.submissions import Purpose
 from leaderboard.states import EvaluationState
 from leaderboard.workers.drain import drain
 from tests.builders import analyses
-from tests.builders.pairs import TARGET, make_forgetting, make_interpolation, make_pair, make_sweep
+from tests.builders.lineages import TARGET, make_forgetting, make_interpolation, make_pair, make_sweep
 
 pytestmark = pytest.mark.django_db
 
