@@ -13,26 +13,17 @@ from numpy.typing import NDArray
 
 from evaluator.analyses import ANALYSIS_VERSION
 from evaluator.analyses.cells import BASE, TUNED, adjust, cell, flips, mean, measure
-from evaluator.analyses.paired import (
-    Column,
-    Figure,
-    columns_of,
-    mean_figure,
-    narrow,
-    source_differences,
-    task_figure,
-)
+from evaluator.analyses.figures import averaged_columns, facet_figures, wordings
+from evaluator.analyses.paired import Column, Figure, columns_of, mean_figure, narrow, source_differences, task_figure
 from evaluator.analyses.retained import retained_share
 from evaluator.analyses.target import Target, target_document, target_rows
 from evaluator.errors import InputError
 from evaluator.release.schema import ReleaseInfo, Split
 from evaluator.scoring.index import Group, KeyIndex
-from evaluator.scoring.report import VARIANTS, rounded
+from evaluator.scoring.report import rounded
 from evaluator.statistics.paired import swapped_sums
-from evaluator.statistics.wilson import FEW_SOURCES
 
 SCHEMA = 1
-WORDINGS: tuple[int | None, ...] = (1, None, 0)  # in the order in which they are preferred
 SIDES = ("all", "inside", "outside")
 Sides = Mapping[str, Mapping[int, Column]]  # by side, then by task code
 
@@ -104,25 +95,21 @@ def common_wording(index: KeyIndex, base: NDArray[np.float32], tuned: NDArray[np
     None, the question form, too where neither answered a core task but both another one. Raises InputError
     (`no_common_wording`) when there is no question of the same wording that both answered.
     """
-    core, both = index.core_rows(), ~np.isnan(base) & ~np.isnan(tuned)
-    for variant in WORDINGS:
-        if (core & both & index.rows_of(variant)).any():
-            return variant
-    has_core = (core & ~(np.isnan(base) & np.isnan(tuned))).any()
-    if not has_core and (both & index.rows_of(None)).any():
+    both, any_side = ~np.isnan(base) & ~np.isnan(tuned), ~np.isnan(base) | ~np.isnan(tuned)
+    if common := wordings(index, both):
+        return common[0]
+    if not wordings(index, any_side) and (both & index.rows_of(None)).any():
         return None
     raise InputError.single(
         "no_common_wording",
-        f"The base answered {_wordings(index, base)}, the tuned model {_wordings(index, tuned)}: no question of the "
+        f"The base answered {_asked(index, base)}, the tuned model {_asked(index, tuned)}: no question of the "
         "same task and wording was put to both. Answer the split again with one of them, by the other's protocol.",
     )
 
 
-def _wordings(index: KeyIndex, correct: NDArray[np.float32]) -> str:
-    names = {None: "the question form", 0: "captions 0", 1: "captions 1"}
-    asked = index.core_rows() & ~np.isnan(correct)
-    found = [names[variant] for variant in VARIANTS if (index.rows_of(variant) & asked).any()]
-    return " and ".join(found) or "no coarse or fine task"
+def _asked(index: KeyIndex, correct: NDArray[np.float32]) -> str:
+    names: dict[int | None, str] = {None: "the question form", 0: "captions 0", 1: "captions 1"}
+    return " and ".join(names[v] for v in wordings(index, ~np.isnan(correct))) or "no coarse or fine task"
 
 
 def _compared_rows(
@@ -174,18 +161,13 @@ def _facets(compared: _Compared) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     places: list[tuple[dict[str, Any], Group]] = []
     figures: list[Figure] = []
-    for name, facet in index.facets.items():
-        for code, value in enumerate(facet.values):
-            rows.append({"facet": name, "value": value, str(Group.FINE): None, str(Group.COARSE): None})
-            inside = (facet.code == code)[index.item]
-            columns = columns_of(index, inside & index.core_rows(), compared.marks, compared.variant)
-            for group in (Group.FINE, Group.COARSE):
-                own = [column for column in columns.values() if index.tasks[column.code].group is group]
-                if figure := mean_figure(index, own):
-                    places.append((rows[-1], group))
-                    figures.append(figure)
-    for (row, group), found in zip(places, measure(index, figures), strict=True):
-        row[group] = cell(index, found, guarded=compared.hidden)
+    for found in facet_figures(index, compared.marks, compared.variant):
+        rows.append({"facet": found.facet, "value": found.value, "fine": None, "coarse": None})
+        for group, figure in found.groups.items():
+            places.append((rows[-1], group))
+            figures.append(figure)
+    for (row, group), measured in zip(places, measure(index, figures), strict=True):
+        row[group] = cell(index, measured, guarded=compared.hidden)
     return rows
 
 
@@ -202,14 +184,6 @@ def _headline(compared: _Compared, columns: Sides, sides: Sequence[str]) -> dict
         "positive_part": _positive_part(index, averaged["outside"]),
         "flips": _flips(index, columns["all"]),
     }
-
-
-def averaged_columns(index: KeyIndex, columns: Mapping[int, Column]) -> list[Column]:
-    """Those that count in a mean: of core tasks, with at least ten sources."""
-    return [
-        column for code, column in columns.items()
-        if index.tasks[code].group.is_core and column.n_sources >= FEW_SOURCES
-    ]  # fmt: skip
 
 
 def _positive_part(index: KeyIndex, columns: Sequence[Column]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import sys
 from evaluator.errors import EvaluationFailed, InputError
 
 COMMANDS = (
-    "import_ubench", "convert", "architectures", "validate", "answer", "score", "check_predictions",
+    "import_ubench", "convert", "architectures", "validate", "answer", "score", "forgetting",
+    "check_predictions",
 )  # fmt: skip
 SHOWN_PROBLEMS = 50
 

@@ -1,17 +1,16 @@
 """`score`: answers and a key become a report. Torch-free."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
-from evaluator.answers import Protocol, read_answers
-from evaluator.cli.files import require_file
+from evaluator.answers import read_answers
+from evaluator.cli.files import read_protocol, require_file, write_document
 from evaluator.errors import InputError
 from evaluator.release.key import read_key
 from evaluator.release.read import read_info, read_questions
 from evaluator.release.schema import Split
-from evaluator.scoring import canonical_json, score
+from evaluator.scoring import score
 from evaluator.scoring.index import Group
 
 EXAMPLE = """\
@@ -43,27 +42,13 @@ def run(args: argparse.Namespace) -> None:
     try:
         scored = score(
             info, args.split, questions, key, read_answers(args.answers),
-            protocol=_protocol(args.answers), key_revision=KEY_REVISION,
+            protocol=read_protocol(args.answers), key_revision=KEY_REVISION,
         )  # fmt: skip
     except ValueError as error:
         raise InputError.single("key_mismatch", f"This key is not of this release: {error}.") from error
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    partial = args.out.with_name(args.out.name + ".part")
-    partial.write_bytes(canonical_json(scored.report))
-    partial.replace(args.out)
+    write_document(scored.report, args.out)
     _print_summary(scored.report)
     print(f"report written to {args.out}")
-
-
-def _protocol(answers: Path) -> Protocol:
-    """As the run beside the answers says; answers without one were made elsewhere."""
-    beside = answers.with_name("run.json")
-    if not beside.exists():
-        return Protocol.SELF_REPORTED
-    try:
-        return Protocol(json.loads(beside.read_text("utf-8"))["protocol"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError.single("run_unreadable", f"{beside} does not name a protocol: {error}.") from error
 
 
 def _print_summary(report: dict[str, Any]) -> None:

@@ -85,8 +85,8 @@ def expanded_tail(n_sources: int) -> float:
     """The share of replicates to cut off at each end for a 95 % interval, smaller than 2.5 % where sources are few.
 
     Percentiles of a bootstrap are too narrow by √((G−1)/G) and know nothing of Student's t; with G = `n_sources`
-    the tail is Φ(−√(G/(G−1)) · t), and 2.5 % for a single source, whose replicates are all the same. Source: Hesterberg,
-    "What teachers should know about the bootstrap" (2015), 3.3.
+    the tail is Φ(−√(G/(G−1)) · t), and 2.5 % for a single source, whose replicates are all the same. Source:
+    Hesterberg, "What teachers should know about the bootstrap" (2015), 3.3.
     """
     if n_sources < 2:
         return 0.025
@@ -99,7 +99,7 @@ def sign_flips(n_sources: int, seed: int, permutations: int = PERMUTATIONS) -> I
     generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, _PERMUTATION_STREAM])))
     for begin in range(0, permutations, CHUNK):
         rows = min(CHUNK, permutations - begin)
-        yield generator.integers(0, 2, (rows, n_sources), dtype=np.int8) * 2.0 - 1.0
+        yield generator.integers(0, 2, (rows, n_sources), dtype=np.int8).astype(np.float64) * 2 - 1
 
 
 def swapped_sums(differences: NDArray[np.float64], seed: int, permutations: int = PERMUTATIONS) -> NDArray[np.float64]:
