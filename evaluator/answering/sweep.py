@@ -8,8 +8,10 @@ not touched again, and a tower in which nothing differs embeds once for all α. 
 import io
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from math import exp, isfinite
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,24 +24,24 @@ from evaluator.answering.interpolated import (
     split_for,
     unchanged_towers,
 )
-from evaluator.answering.material import Material
+from evaluator.answering.material import Material, open_material
 from evaluator.answering.parts import Part, Resume
-from evaluator.answering.progress import MAIN_STAGE, Progress, Stage, StageClock
+from evaluator.answering.progress import MAIN_STAGE, OnProgress, Progress, Stage, StageClock
 from evaluator.answering.questions import require_protocol
 from evaluator.answering.record import describe_run
 from evaluator.answering.run import digest_of
 from evaluator.answering.settings import BATCH_SIZES, RunSettings
-from evaluator.answering.sweep_answers import GIVEN, check_alphas, keeps_scores, name_rows
+from evaluator.answering.sweep_answers import GIVEN, NON_FINITE, check_alphas, keeps_scores, name_rows
 from evaluator.architectures.architecture import Architecture, Family
 from evaluator.encoders.device import peak_memory, prepare_device
 from evaluator.encoders.loading import fill_model, maker_of
 from evaluator.errors import EvaluationFailed
+from evaluator.pixels.cache import PixelCache
 from evaluator.release.schema import Split
 from evaluator.weights.checkpoint import Checkpoint
 from evaluator.weights.merging import Member, compare_members, match_pair
 
 PURPOSE = "sweep"
-NOT_FINITE = "non_finite_output"
 BROKEN = b"broken"  # in the schema of a part: why its α has no rows
 
 
@@ -124,6 +126,25 @@ def sweep_splits(
     return Sweep(given=given, rows=rows, record=record)
 
 
+def sweep_release(
+    release: Path, splits: Sequence[Split], base: Checkpoint, tuned: Checkpoint, architecture: Architecture,
+    alphas: Sequence[float], settings: RunSettings, *, cache: PixelCache | None = None,
+    on_progress: OnProgress | None = None,
+) -> Sweep:  # fmt: skip
+    """`sweep_splits` on splits of a release folder, in this process. `cache`: where decoded images are kept."""
+    require_protocol(settings.protocol, architecture.family)
+    clock, kept = StageClock(architecture.family, on_progress, sweep=True), cache or PixelCache()
+
+    def prepared(done: int, total: int) -> None:
+        clock.report(Stage.PIXELS, done, total)
+
+    with ExitStack() as stack:
+        materials = [
+            stack.enter_context(open_material(release, split, architecture, kept, prepared)) for split in splits
+        ]
+        return sweep_splits(materials, base, tuned, architecture, alphas, settings, clock)
+
+
 @dataclass(kw_only=True)
 class _Work:
     """What is answered at each α."""
@@ -148,7 +169,7 @@ class _Work:
             try:
                 answered = split.answer(StageClock(self.family, self._within(done, total)), self.unchanged)
             except EvaluationFailed as error:
-                if error.code != NOT_FINITE:
+                if error.code != NON_FINITE:
                     raise
                 self.clock.report(Stage.SWEEP, (number + 1) * sum(sizes), total)
                 return GIVEN.empty_table().replace_schema_metadata({BROKEN: error.message})
@@ -193,11 +214,11 @@ def _broken(alphas: Sequence[float], parts: Sequence[pa.Table]) -> list[dict[str
     """The α without answers, and why. Raises EvaluationFailed when there is no other."""
     reasons = [(part.schema.metadata or {}).get(BROKEN) for part in parts]
     found = [
-        {"alpha": alpha, "code": NOT_FINITE, "message": reason.decode()}
+        {"alpha": alpha, "code": NON_FINITE, "message": reason.decode()}
         for alpha, reason in zip(alphas, reasons, strict=True) if reason is not None
     ]  # fmt: skip
     if len(found) == len(alphas):
-        raise EvaluationFailed(NOT_FINITE, found[0]["message"], retry=False)
+        raise EvaluationFailed(NON_FINITE, found[0]["message"], retry=False)
     return found
 
 

@@ -3,9 +3,11 @@
 α is the weight of the tuned checkpoint: 0 is the base, 1 the tuned model.
 """
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +20,7 @@ from evaluator.release.schema import Split
 ALPHA_DECIMALS = 6
 MAX_ALPHAS = 201
 BASE, TUNED = 0.0, 1.0
+NON_FINITE = "non_finite_output"  # the code of an α that has no answers
 
 # scores and text are kept at BASE and TUNED alone, and null between them.
 SWEEP = pa.schema([
@@ -87,6 +90,13 @@ def answers_at(sweep: pa.Table, split: Split, alpha: float) -> pa.Table:
 def write_sweep(sweep: pa.Table, path: Path) -> None:
     """Write sweep.parquet. The same rows give the same bytes. Raises ArrowInvalid when columns do not fit SWEEP."""
     pq.write_table(sweep.select(SWEEP.names).cast(SWEEP), path, compression="zstd")
+
+
+def write_sweep_run(answers: pa.Table, record: dict[str, Any], folder: Path) -> None:
+    """Write sweep.parquet and run.json, which is `record`, into `folder`, made when absent."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_sweep(answers, folder / "sweep.parquet")
+    (folder / "run.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_sweep(path: Path) -> pa.Table:

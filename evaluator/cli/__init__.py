@@ -11,7 +11,7 @@ from evaluator.errors import EvaluationFailed, InputError
 
 COMMANDS = (
     "import_ubench", "convert", "architectures", "validate", "answer", "score", "forgetting",
-    "check_predictions",
+    "sweep", "interpolate", "merge", "check_predictions",
 )  # fmt: skip
 SHOWN_PROBLEMS = 50
 

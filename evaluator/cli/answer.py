@@ -7,6 +7,7 @@ from evaluator.answering.progress import Progress
 from evaluator.answering.questions import default_protocol
 from evaluator.answering.settings import RunSettings
 from evaluator.answers import Protocol
+from evaluator.architectures.architecture import Family
 from evaluator.architectures.registry import find_architecture
 from evaluator.cli.files import require_file
 from evaluator.cli.progress import ProgressLine
@@ -43,6 +44,14 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     add_base(parser)
     add_architecture(parser)
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="gets answers.parquet, run.json …")
+    add_how(parser)
+    parser.add_argument("--no-image", action="store_true",
+                        help="show a grey image in place of each, to learn what the questions tell alone")  # fmt: skip
+    parser.set_defaults(run=run)
+
+
+def add_how(parser: argparse.ArgumentParser) -> None:
+    """The options that say how questions are answered, the same in every command that answers any."""
     parser.add_argument("--device", type=Device, choices=list(Device), default=Device.AUTO)
     parser.add_argument("--precision", type=Precision, choices=list(Precision), default=Precision.FP32)
     parser.add_argument(
@@ -51,9 +60,11 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     parser.add_argument("--pixel-cache", type=Path, metavar="DIR",
                         help="keep decoded images here, for the next model on the same split")  # fmt: skip
-    parser.add_argument("--no-image", action="store_true",
-                        help="show a grey image in place of each, to learn what the questions tell alone")  # fmt: skip
-    parser.set_defaults(run=run)
+
+
+def settings_of(args: argparse.Namespace, family: Family) -> RunSettings:
+    """What those options say."""
+    return RunSettings(protocol=args.protocol or default_protocol(family), device=args.device, precision=args.precision)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -61,8 +72,7 @@ def run(args: argparse.Namespace) -> None:
     for path in (args.weights, args.base):
         if path is not None:
             require_file(path)
-    protocol = args.protocol or default_protocol(architecture.family)
-    settings = RunSettings(protocol=protocol, device=args.device, precision=args.precision)
+    settings = settings_of(args, architecture.family)
     # Wrong files are refused before torch comes.
     with open_checkpoint(args.weights, args.base) as weights, ProgressLine() as line:
         from evaluator.answering.run import answer_release, write_run

@@ -2,6 +2,8 @@
 of the right rows and sane values, or BrokenFrames. Torch-free, key-free."""
 
 import io
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,10 +12,12 @@ import pyarrow.compute as pc
 from evaluator.answering.embeddings import Embeddings, named_embeddings
 from evaluator.answering.localisation import FOUND, ask_localisation
 from evaluator.answering.questions import PROTOCOLS, ask
+from evaluator.answering.sweep_answers import GIVEN, NON_FINITE, keeps_scores, name_rows
 from evaluator.answers import ABSTAINED, ANSWER_BOX, ANSWERS, MAX_REPLY_CHARS, ROW_ID, Protocol
 from evaluator.architectures.architecture import Family
 from evaluator.errors import InputError
 from evaluator.release.boxes import MAX_BOXES
+from evaluator.release.schema import Split
 from evaluator.sandbox.frames import BrokenFrames
 
 SCORE_SLACK = 1e-3  # bf16 cosines of equal vectors may exceed 1
@@ -47,16 +51,77 @@ def most_bytes(rows: pa.Table, protocol: Protocol, family: Family) -> int:
     return 2 * rows.nbytes + per_row * rows.num_rows + 1024**2
 
 
+def most_sweep_bytes(rows: Mapping[Split, pa.Table], n_alphas: int, protocol: Protocol, family: Family) -> int:
+    """More than honest answers to `rows` at so many α can take as an Arrow stream: whole ones twice, at every α for
+    boxes, else little more than a choice each."""
+    whole = sum(most_bytes(asked, protocol, family) for asked in rows.values())
+    n_rows = sum(asked.num_rows for asked in rows.values())
+    return whole * (n_alphas if family is Family.DETECTOR else 2) + 64 * n_rows * n_alphas + 1024**2
+
+
 def checked_answers(payload: bytes, rows: pa.Table, protocol: Protocol, family: Family) -> pa.Table:
     """ANSWERS from an Arrow stream, which must be exactly the rows asked, in order, with what the protocol gives.
 
     Raises BrokenFrames or ArrowException.
     """
+    answers = _table(payload, ANSWERS)
+    check_answers(answers, rows, protocol, family)
+    return answers
+
+
+def checked_sweep(
+    payload: bytes, record: Mapping[str, Any], rows: Mapping[Split, pa.Table], alphas: Sequence[float],
+    protocol: Protocol, family: Family,
+) -> pa.Table:  # fmt: skip
+    """SWEEP from an Arrow stream of GIVEN: the rows asked of each split at every α, but those that `record` says broke.
+
+    Raises BrokenFrames or ArrowException.
+    """
+    answered = [alpha for alpha in alphas if alpha not in _broken(record, alphas)]
+    try:
+        sweep = name_rows(_table(payload, GIVEN), rows, answered)
+    except ValueError as error:
+        raise BrokenFrames(str(error)) from error
+    start = 0
+    for alpha in answered:
+        for asked in rows.values():
+            answers = sweep.slice(start, asked.num_rows).select(ANSWERS.names).combine_chunks()
+            check_answers(answers, asked, protocol, family, whole=keeps_scores(alpha))
+            start += asked.num_rows
+    return sweep
+
+
+def _broken(record: Mapping[str, Any], alphas: Sequence[float]) -> list[float]:
+    """The α that a record names as broken. Raises BrokenFrames for a record that is not of this sweep."""
+    if record.get("alphas") != list(alphas):
+        raise BrokenFrames("a record of other alphas")
+    broken, merge, scales = (record.get(name) for name in ("broken", "merge", "logit_scale"))
+    if not isinstance(broken, list) or not all(
+        isinstance(each, dict) and each.keys() == {"alpha", "code", "message"} and each["alpha"] in alphas
+        and each["code"] == NON_FINITE and isinstance(each["message"], str) for each in broken
+    ):  # fmt: skip
+        raise BrokenFrames("a broken alpha that was not asked for")
+    if not isinstance(merge, dict) or not isinstance(scales, dict) or scales.keys() != {"base", "tuned"}:
+        raise BrokenFrames("a record without its merge")
+    if not all(scale is None or (isinstance(scale, float) and 0 < scale < np.inf) for scale in scales.values()):
+        raise BrokenFrames("a scale of logits that is none")
+    return [each["alpha"] for each in broken]
+
+
+def _table(payload: bytes, schema: pa.Schema) -> pa.Table:
     with pa.ipc.open_stream(io.BytesIO(payload)) as reader:
-        answers = reader.read_all().combine_chunks()
-    if answers.schema != ANSWERS:
+        table = reader.read_all().combine_chunks()
+    if table.schema != schema:
         raise BrokenFrames("other columns")
-    answers.validate(full=True)
+    table.validate(full=True)
+    return table
+
+
+def check_answers(
+    answers: pa.Table, rows: pa.Table, protocol: Protocol, family: Family, *, whole: bool = True
+) -> None:  # fmt: skip
+    """Raise BrokenFrames unless these ANSWERS are exactly the rows asked, in order, with what the protocol gives. Those
+    of a sweep are not `whole` at every α: scores and text are left out."""
     if any(not answers[name].equals(rows[name]) for name in ROW_ID):
         raise BrokenFrames("other rows than were asked")
     n_options = rows["options"].combine_chunks().value_lengths().to_numpy(zero_copy_only=False)
@@ -66,6 +131,8 @@ def checked_answers(payload: bytes, rows: pa.Table, protocol: Protocol, family: 
     if family is Family.DETECTOR:
         _require_empty(answers, "scores", "text")
         _check_boxes(answers, rows)
+    elif not whole:
+        _require_empty(answers, "scores", "text", "boxes")
     elif family is Family.GENERATIVE and protocol is Protocol.QUESTIONS:
         _require_empty(answers, "scores", "boxes")
         _require_where_asked(answers, "text")
@@ -75,7 +142,6 @@ def checked_answers(payload: bytes, rows: pa.Table, protocol: Protocol, family: 
         _require_empty(answers, "text", "boxes")
         _require_where_asked(answers, "scores")
         _check_scores(answers, n_options, lowest=-1.0 if family is Family.CONTRASTIVE else -np.inf)
-    return answers
 
 
 def checked_embeddings(payload: bytes, items: pa.Table) -> Embeddings:

@@ -10,8 +10,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
 
 from evaluator.answering.material import Material
@@ -93,47 +93,97 @@ def _answer(spec: dict[str, Any], files: Files, pipe: BinaryIO) -> dict[str, Any
     with ExitStack() as stack:
         weights = _open_weights(files, stack)
         from evaluator.answering.run import answer_split
-        from evaluator.encoders.device import is_out_of_memory, sickness
 
         architecture = get_architecture(spec["architecture"])
-        material = Material(
-            info=info_from_json(spec["info"]), split=Split(spec["split"]), items=from_stream(files["items"]),
-            questions=from_stream(files["questions"]), pixels=stack.enter_context(os.fdopen(files["pixels"], "rb")),
-            blank=spec["blank"],
-        )  # fmt: skip
-        settings = RunSettings(
-            protocol=Protocol(spec["protocol"]), device=Device(spec["device"]), precision=Precision(spec["precision"])
-        )
-
-        def send_part(part: Part) -> None:
-            write_part(pipe, part)
-
-        with os.fdopen(files["parts"], "rb") as parts:
-            done = unpack_parts(parts.read(), material.items.num_rows)
-        try:
+        material = _material(spec, Split(spec["split"]), files, stack)
+        with _device_errors():
             run = answer_split(
-                material, weights, architecture, settings, StageClock(architecture.family, _sparse(pipe)),
+                material, weights, architecture, _settings(spec), StageClock(architecture.family, _sparse(pipe)),
                 weights_sha256=spec["weights_sha256"], sandbox=spec["sandbox"],
-                resume=Resume(done=done, on_part=send_part),
+                resume=_resume(files, material.items.num_rows, pipe),
             )  # fmt: skip
-        except RuntimeError as error:
-            if is_out_of_memory(error):
-                raise MemoryError from None
-            if sick := sickness(error):
-                raise sick from error
-            raise
     write_frame(pipe, Kind.ANSWERS, as_stream(run.answers))
     if run.embeddings is not None:
         write_frame(pipe, Kind.EMBEDDINGS, run.embeddings["embedding"].tobytes())
     return run.record
 
 
-def _open_weights(files: Files, stack: ExitStack) -> Checkpoint:
+def _sweep(spec: dict[str, Any], files: Files, pipe: BinaryIO) -> dict[str, Any]:
+    with ExitStack() as stack:
+        base, tuned = (_open_weights(files, stack, under) for under in ("base/", "tuned/"))
+        from evaluator.answering.sweep import sweep_splits
+
+        architecture = get_architecture(spec["architecture"])
+        materials = [_material(spec, Split(split), files, stack, f"{split}/") for split in spec["splits"]]
+        with _device_errors():
+            sweep = sweep_splits(
+                materials, base, tuned, architecture, spec["alphas"], _settings(spec),
+                StageClock(architecture.family, _sparse(pipe), sweep=True), base_sha256=spec["base_sha256"],
+                tuned_sha256=spec["tuned_sha256"], sandbox=spec["sandbox"],
+                resume=_resume(files, len(spec["alphas"]), pipe),
+            )  # fmt: skip
+    write_frame(pipe, Kind.ANSWERS, as_stream(sweep.given))
+    return sweep.record
+
+
+def _merge(spec: dict[str, Any], files: Files, pipe: BinaryIO) -> dict[str, Any]:
+    with ExitStack() as stack:
+        parts = [_open_weights(files, stack, f"{number}/") for number in range(len(spec["weights"]))]
+        from evaluator.answering.run import digest_of
+        from evaluator.weights.merging import write_merged
+
+        for part, sha256 in zip(parts, spec["sha256"], strict=True):
+            digest_of(part, sha256, "parts")
+        with os.fdopen(files["out"], "wb") as out:
+            return write_merged(out, parts, spec["weights"], get_architecture(spec["architecture"]))
+
+
+def _material(spec: dict[str, Any], split: Split, files: Files, stack: ExitStack, under: str = "") -> Material:
+    return Material(
+        info=info_from_json(spec["info"]), split=split, items=from_stream(files[f"{under}items"]),
+        questions=from_stream(files[f"{under}questions"]),
+        pixels=stack.enter_context(os.fdopen(files[f"{under}pixels"], "rb")), blank=spec.get("blank", False),
+    )  # fmt: skip
+
+
+def _settings(spec: dict[str, Any]) -> RunSettings:
+    return RunSettings(
+        protocol=Protocol(spec["protocol"]), device=Device(spec["device"]), precision=Precision(spec["precision"])
+    )
+
+
+def _resume(files: Files, n_parts: int, pipe: BinaryIO) -> Resume:
+    """What earlier children did of the job; what this one does goes to its parent part by part."""
+    with os.fdopen(files["parts"], "rb") as parts:
+        done = unpack_parts(parts.read(), n_parts)
+
+    def send_part(part: Part) -> None:
+        write_part(pipe, part)
+
+    return Resume(done=done, on_part=send_part)
+
+
+@contextmanager
+def _device_errors() -> Iterator[None]:
+    """What torch raises as RuntimeError alone, told apart: memory that ran out, a sick device, and bugs."""
+    from evaluator.encoders.device import is_out_of_memory, sickness
+
+    try:
+        yield
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise MemoryError from None
+        if sick := sickness(error):
+            raise sick from error
+        raise
+
+
+def _open_weights(files: Files, stack: ExitStack, under: str = "") -> Checkpoint:
     own, base = (
         {
             name.removeprefix(folder): stack.enter_context(os.fdopen(fd, "rb"))
             for name, fd in files.items() if name.startswith(folder)
-        } for folder in ("weights/", "base/")
+        } for folder in (f"{under}weights/", f"{under}base/")
     )  # fmt: skip
     return read_checkpoint(own, base=base)
 
@@ -153,7 +203,7 @@ def _sparse(pipe: BinaryIO) -> Callable[[Progress], None]:
     return send
 
 
-TASKS = {"validate": _validate, "probe": _probe, "answer": _answer}
+TASKS = {"validate": _validate, "probe": _probe, "answer": _answer, "sweep": _sweep, "merge": _merge}
 
 if __name__ == "__main__":
     status = main()

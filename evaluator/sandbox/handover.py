@@ -1,11 +1,17 @@
-"""Tables and parts as descriptors that nobody can write to. In: values; out: what both ends of a job agree on."""
+"""Weights, tables and parts as descriptors. In: paths, values; out: what both ends of a job agree on.
+
+Tables and parts are in memory, and nobody can write to them.
+"""
 
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pyarrow as pa
+
+from evaluator.weights.checkpoint import checkpoint_paths, open_files
 
 SEALS = fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 
@@ -38,3 +44,22 @@ def from_stream(descriptor: int) -> pa.Table:
     """The inverse of `as_stream`, from an open descriptor, which is closed."""
     with os.fdopen(descriptor, "rb") as file, pa.ipc.open_stream(file.read()) as reader:
         return reader.read_all()
+
+
+def weights_paths(weights: Path, base: Path | None, under: str = "") -> dict[str, Path]:
+    """The files of a checkpoint, and of the base of an adapter, by the names under which a child finds them. `under`
+    tells several checkpoints of one job apart."""
+    own = {f"{under}weights/{name}": path for name, path in checkpoint_paths(weights).items()}
+    return own | {f"{under}base/{name}": path for name, path in (checkpoint_paths(base) if base else {}).items()}
+
+
+@contextmanager
+def descriptors(paths: Mapping[str, Path]) -> Iterator[dict[str, int]]:
+    """The files' descriptors by name, open for as long as the block runs."""
+    with open_files(paths) as files:
+        yield {name: file.fileno() for name, file in files.items()}
+
+
+def bytes_of(paths: Mapping[str, Path]) -> int:
+    """Bytes of all files."""
+    return sum(path.stat().st_size for path in paths.values())

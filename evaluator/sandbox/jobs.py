@@ -39,3 +39,51 @@ class ChildAnswers:
     answers: pa.Table
     embeddings: Embeddings | None
     run: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepJob:
+    """Some splits, answered at every α between two checkpoints of one architecture, α = 0 the base and 1 the tuned."""
+
+    release: Path
+    splits: tuple[Split, ...]  # each once
+    base: Path  # as AnswerJob.weights
+    tuned: Path
+    architecture: str  # a registered name, the tuned model's
+    alphas: tuple[float, ...]  # see `check_alphas`
+    base_base: Path | None = None  # what an adapter stands on
+    tuned_base: Path | None = None
+    base_sha256: str | None = None  # of what was validated, see `set_digest`
+    tuned_sha256: str | None = None
+    protocol: Protocol | None = None  # None: the family's own, see `default_protocol`
+    device: Device = Device.AUTO
+    precision: Precision = Precision.FP32
+    timeout_s: float = 21_600.0
+    cache: PixelCache = field(default_factory=PixelCache)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChildSweep:
+    """Checked against the questions: SWEEP, the rows asked in canonical order, split by split and α by α, at every α
+    that run["broken"] does not name. run: the content of run.json."""
+
+    answers: pa.Table
+    run: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergePart:
+    """One checkpoint of a merge, and its share."""
+
+    path: Path  # as AnswerJob.weights
+    weight: float
+    base: Path | None = None  # what an adapter stands on
+    sha256: str | None = None  # of what was validated, see `set_digest`
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeJob:
+    """Checkpoints of one architecture whose weighted mean is wanted: base, then tuned, or a soup. Weights sum to 1."""
+
+    parts: tuple[MergePart, ...]
+    architecture: str  # a registered name

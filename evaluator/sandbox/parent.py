@@ -19,12 +19,11 @@ from evaluator.errors import EvaluationFailed, InputError, Problem
 from evaluator.release.info import info_as_json
 from evaluator.sandbox.checks import checked_answers, checked_embeddings, most_bytes, rows_asked
 from evaluator.sandbox.frames import JSON_CAPS, MIB, BrokenFrames, FrameReader, Kind, pack_parts, read_json, read_part
-from evaluator.sandbox.handover import as_stream, sealed
+from evaluator.sandbox.handover import as_stream, bytes_of, descriptors, sealed, weights_paths
 from evaluator.sandbox.jobs import AnswerJob, ChildAnswers
 from evaluator.sandbox.limits import JobLimits
 from evaluator.sandbox.process import Child, discard, spare, start_child
 from evaluator.sandbox.supervise import supervise
-from evaluator.weights.checkpoint import checkpoint_paths, open_files
 
 MAX_DIMENSIONS = 8192
 LIBRARIES_BYTES = 8 * 1024 * MIB  # address space that torch and its threads map before any weights
@@ -44,23 +43,23 @@ def validate_in_child(
     Raises InputError with the submitter's problems, EvaluationFailed when the check itself broke.
     """
     get_architecture(architecture)
-    paths = _weights_paths(weights, base)
-    size = _bytes_of(paths)
+    paths = weights_paths(weights, base)
+    size = bytes_of(paths)
     if limits is None:
         seconds = 60 + size // (50 * MIB)
         limits = JobLimits(wall_s=4 * seconds, cpu_s=seconds, memory_bytes=LIBRARIES_BYTES + 3 * size)
     # Without a spare, a child that imports torch only when a file deserves it.
     child = spare.take(Device.CPU) if spare.is_kept else start_child(device=Device.CPU, warm=False)
     spec = {"task": "validate", "architecture": architecture}
-    with _descriptors(paths) as files:
-        return _result(supervise(child, spec, files, caps=JSON_CAPS, limits=limits))
+    with descriptors(paths) as files:
+        return result_of(supervise(child, spec, files, caps=JSON_CAPS, limits=limits))
 
 
 def probe_in_child(device: Device, timeout_s: float = 120.0) -> None:
     """Let a fresh child compute a little on `device`. Raises EvaluationFailed when the device is not fit for work."""
     child = start_child(device=device, warm=False)
     spec = {"task": "probe", "device": device}
-    _result(supervise(child, spec, {}, caps=JSON_CAPS, limits=JobLimits(wall_s=timeout_s)))
+    result_of(supervise(child, spec, {}, caps=JSON_CAPS, limits=JobLimits(wall_s=timeout_s)))
 
 
 def answer_in_child(
@@ -78,7 +77,7 @@ def answer_in_child(
     architecture = get_architecture(job.architecture)
     protocol = job.protocol or default_protocol(architecture.family)
     require_protocol(protocol, architecture.family)
-    paths = _weights_paths(job.weights, job.base)
+    paths = weights_paths(job.weights, job.base)
     child = spare.take(job.device)
     try:
         with _material(job, architecture, on_progress, should_stop) as material:
@@ -96,7 +95,7 @@ def _answer(
 ) -> ChildAnswers:  # fmt: skip
     family, items = architecture.family, material.items
     rows = rows_asked(items, material.questions, family, protocol)
-    memory = None if child.gpu else LIBRARIES_BYTES + 4 * _bytes_of(paths) + 4096 * MIB
+    memory = None if child.gpu else LIBRARIES_BYTES + 4 * bytes_of(paths) + 4096 * MIB
     spec = {
         "task": "answer", "architecture": job.architecture, "split": job.split, "protocol": protocol,
         "device": job.device, "precision": job.precision, "weights_sha256": job.weights_sha256,
@@ -108,17 +107,17 @@ def _answer(
         **JSON_CAPS, Kind.ANSWERS: answer_bytes, Kind.EMBEDDINGS: embedding_bytes,
         Kind.PART: answer_bytes + embedding_bytes + 4096 * items.num_rows,
     }  # fmt: skip
-    messages = _Messages(items.num_rows, on_progress, resume)
+    messages = Messages(items.num_rows, on_progress, resume)
     contents = {
         "items": as_stream(items), "questions": as_stream(material.questions), "parts": pack_parts(resume.done)
     }  # fmt: skip
-    with sealed(contents) as tables, _descriptors(paths) as weights:
+    with sealed(contents) as tables, descriptors(paths) as weights:
         files = {**weights, **tables, "pixels": material.pixels.fileno()}
         frames = supervise(
             child, spec, files, caps=caps, limits=JobLimits(wall_s=job.timeout_s, memory_bytes=memory),
             on_message=messages, should_stop=should_stop,
         )  # fmt: skip
-    record = _result(frames)
+    record = result_of(frames)
     try:
         answers = checked_answers(frames.payloads.get(Kind.ANSWERS, b""), rows, protocol, family)
         embeddings = (
@@ -154,8 +153,9 @@ def _material(
         yield material
 
 
-class _Messages:
-    """What a child says while it works: progress is passed on, parts are checked for their place and kept."""
+class Messages:
+    """What a child says while it works: progress is passed on, parts are checked for their place among `items` and
+    kept."""
 
     def __init__(self, items: int, on_progress: OnProgress, resume: Resume) -> None:
         self._items, self._on_progress, self._resume = items, on_progress, resume
@@ -170,24 +170,8 @@ class _Messages:
             self._next = part.stop
 
 
-def _weights_paths(weights: Path, base: Path | None) -> dict[str, Path]:
-    """The files of a checkpoint, and of the base of an adapter, by the names under which a child finds them."""
-    own = {f"weights/{name}": path for name, path in checkpoint_paths(weights).items()}
-    return own | {f"base/{name}": path for name, path in (checkpoint_paths(base) if base else {}).items()}
-
-
-@contextmanager
-def _descriptors(paths: Mapping[str, Path]) -> Iterator[dict[str, int]]:
-    with open_files(paths) as files:
-        yield {name: file.fileno() for name, file in files.items()}
-
-
-def _bytes_of(paths: Mapping[str, Path]) -> int:
-    return sum(path.stat().st_size for path in paths.values())
-
-
-def _result(frames: FrameReader) -> dict[str, Any]:
-    """The child's last word as a value or as the error it stands for."""
+def result_of(frames: FrameReader) -> dict[str, Any]:
+    """The child's last word as a value or as the error it stands for, InputError or EvaluationFailed."""
     last = frames.last
     assert last is not None, "supervise raises when there is none"
     try:

@@ -31,19 +31,21 @@ class Child:
     gpu: bool
 
 
-def start_child(*, device: Device, warm: bool) -> Child:
-    """Start a child that waits for its job; a `warm` one imports torch and prepares the device meanwhile.
+def start_child(*, device: Device, warm: bool, limits: Limits | None = None) -> Child:
+    """Start a child that waits for its job; a `warm` one imports torch and prepares the device meanwhile. `limits`: for
+    a job that needs others than every child's.
 
     Call it from the thread that will outlive the child: the kernel ends the child with the thread that started it.
     """
+    limits = limits or Limits()
     level, gpu = sandbox_level(), device is not Device.CPU and has_gpu()
     ours, theirs = socket.socketpair()
     inner = [*INNER, str(theirs.fileno()), *([device] if warm else [])]
     variables = environment()
     if level is SandboxLevel.BUBBLEWRAP:
-        argv = sandboxed(inner, exposed(gpu=gpu), Limits())
+        argv = sandboxed(inner, exposed(gpu=gpu), limits)
     else:
-        argv = unsandboxed(inner, Limits())
+        argv = unsandboxed(inner, limits)
         if ENVIRONMENT in os.environ:
             variables[ENVIRONMENT] = os.environ[ENVIRONMENT]
     with theirs:

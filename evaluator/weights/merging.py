@@ -9,7 +9,7 @@ import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import fsum, isfinite, prod
+from math import prod
 from typing import Any, BinaryIO
 
 import torch
@@ -20,10 +20,9 @@ from evaluator.errors import InputError
 from evaluator.weights.checkpoint import Checkpoint
 from evaluator.weights.header import EXAMPLES, INDEX_BUFFERS
 from evaluator.weights.keys import KeyMatch, match_keys
+from evaluator.weights.mixture import check_mixture
 from evaluator.weights.tensors import arrange_one, map_tensors
 
-MAX_PARTS = 32
-WEIGHT_SLACK = 1e-6  # of the sum of weights
 PADDING = 8  # safetensors' data begin at a multiple of it
 
 
@@ -73,9 +72,12 @@ def match_pair(base: Checkpoint, tuned: Checkpoint, architecture: Architecture) 
     `match_architecture`.
     """
     expected = expected_tensors(architecture)
-    ours = match_member(tuned, expected)
     try:
-        return match_member(base, expected), ours
+        theirs = match_member(tuned, expected)
+    except InputError as error:
+        raise InputError([replace(problem, field="tuned") for problem in error.problems], error.counts) from error
+    try:
+        return match_member(base, expected), theirs
     except InputError as error:
         reasons = " ".join(dict.fromkeys(problem.message for problem in error.problems))
         message = (f"The base has other tensors than {architecture.name}, the architecture of the tuned model, so "
@@ -139,19 +141,6 @@ def mean(tensors: Sequence[torch.Tensor], weights: Sequence[float]) -> torch.Ten
     for tensor, weight in zip(tensors, weights, strict=True):
         total += tensor.double() * weight
     return total.float()
-
-
-def check_mixture(weights: Sequence[float]) -> None:
-    """Raise InputError `merge_weights` unless these are shares of 2 … MAX_PARTS checkpoints that sum to 1."""
-    if not 2 <= len(weights) <= MAX_PARTS:
-        message = f"A merge is made of 2 to {MAX_PARTS} checkpoints; these are {len(weights)}."
-    elif not all(isfinite(weight) and 0 <= weight <= 1 for weight in weights):
-        message = "The weight of each checkpoint in a merge is a number from 0 to 1."
-    elif abs(fsum(weights) - 1) > WEIGHT_SLACK:
-        message = f"The weights of a merge must sum to 1; these sum to {fsum(weights):g}."
-    else:
-        return
-    raise InputError.single("merge_weights", message, field="weights")
 
 
 def write_merged(

@@ -91,7 +91,7 @@ def arrange(stored: Mapping[str, torch.Tensor], keys: KeyMatch) -> dict[str, tor
 def arrange_one(stored: Mapping[str, torch.Tensor], keys: KeyMatch, name: str) -> torch.Tensor:
     """One tensor of `arrange`, by the architecture's name for it."""
     source = keys.sources.get(name)
-    return stored[source] if source is not None else _make(stored, keys.made[name])
+    return stored[source] if source is not None else make(stored, keys.made[name])
 
 
 def arrange_changed(merged: MergedTensors, keys: KeyMatch) -> Iterator[tuple[str, torch.Tensor]]:
@@ -101,10 +101,11 @@ def arrange_changed(merged: MergedTensors, keys: KeyMatch) -> Iterator[tuple[str
             yield name, merged[source]
     for name, made in keys.made.items():
         if any(source in merged.changes for source in made.names):
-            yield name, _make(merged, made)
+            yield name, make(merged, made)
 
 
-def _make(stored: Mapping[str, torch.Tensor], source: Source) -> torch.Tensor:
+def make(stored: Mapping[str, torch.Tensor], source: Source) -> torch.Tensor:
+    """The tensor that `source` says."""
     tensors = [stored[name] for name in source.names]
     match source.change:
         case Change.STACKED:
