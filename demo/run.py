@@ -22,7 +22,7 @@ from typing import NoReturn
 
 import requests
 
-from demo import board, fleet
+from demo import board, fleet, lineage
 from demo.client import Client, Refused
 from demo.generate.plan import source_rules
 from evaluator.sandbox import SandboxLevel, sandbox_level
@@ -30,6 +30,7 @@ from leaderboard import services
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 VAR = CHECKOUT / "var"
+MODELS = CHECKOUT / "demo" / "models"
 START_S = 60.0
 
 
@@ -111,7 +112,11 @@ def _serve(wish: Wish, ships: fleet.Fleet, stop: threading.Event) -> NoReturn:
     _start(ships, wish.port)
     client = Client(url=f"http://127.0.0.1:{wish.port}", token=found["accounts"]["author"]["token"])
     _wait_until_up(client.url, ships, stop)
-    for line in board.fill(client, wish.slug, CHECKOUT / "demo" / "models", check=lambda: _check(ships, stop)):
+    for line in board.fill(client, wish.slug, MODELS, check=lambda: _check(ships, stop)):
+        print(line, flush=True)
+    for base in lineage.bases(MODELS):
+        _run(["manage.py", "reference_base", base], ships, stop)
+    for line in lineage.sweep_fine_tunes(client, wish.slug, MODELS):
         print(line, flush=True)
     _announce(client.url, wish.slug, found["accounts"], time.monotonic() - began)
     while True:

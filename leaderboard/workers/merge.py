@@ -28,9 +28,9 @@ def make_file(derived: Submission, claim: Claim) -> None:
     with ExitStack() as stack, storage.work_folder("merge") as folder:
         parts = tuple(
             MergePart(
-                weights=stack.enter_context(storage.local_files(parent.submission)),
+                path=stack.enter_context(storage.local_files(parent.submission)),
                 base=stack.enter_context(bases.local_base(parent.submission)), weight=parent.weight,
-                weights_sha256=parent.submission.facts.get("sha256") or parent.submission.file_sha256,
+                sha256=parent.submission.facts.get("sha256") or parent.submission.file_sha256,
             )
             for parent in parents
         )  # fmt: skip
