@@ -10,10 +10,11 @@ from leaderboard.numbers import percent, points, points_interval
 from leaderboard.pages import figures
 
 MEANS = {"macro": "all tasks", "inside": "inside", "outside": "outside"}
-RULES = {"best_macro": "Best overall on dev", "within_one_point": "Best overall that keeps the target"}
+BEST, WITHIN = "best_macro", "within_one_point"
+RULES = {BEST: "Best overall on dev", WITHIN: "Best overall that keeps the target"}
 RULE_WORDS = {
-    "best_macro": "The α with the best macro accuracy on dev; of equals the smallest.",
-    "within_one_point": "The α with the best macro accuracy on dev among those that lose at most one point against "
+    BEST: "The α with the best macro accuracy on dev; of equals the smallest.",
+    WITHIN: "The α with the best macro accuracy on dev among those that lose at most one point against "
     "the tuned model inside the target.",
 }
 
@@ -27,7 +28,7 @@ def shown(
     return {
         "split": document["split"], "select_on": document["select_on"], "selected_alpha": document["selected_alpha"],
         "figures": _figures(document), "sentences": sentences(document), "rules": _rules(document),
-        "no_second_rule": "" if document["selected"]["within_one_point"] else _reason(document),
+        "no_second_rule": "" if _chosen(document, WITHIN) else _reason(document),
         "curve": figures.alpha_curve(document).as_json(), "frontier": frontier and frontier.as_json(),
         "published": bool(published), "series": [each.name for each in series], "rows": _rows(document, series),
         "tasks": _tasks(document, datasets), "broken": document["broken"], "merge": document["merge"],
@@ -38,7 +39,7 @@ def shown(
 
 def sentences(document: dict[str, Any]) -> list[str]:
     """What merging gives, each claim as strong as its paired interval."""
-    chosen = document["selected"]["best_macro"]
+    chosen = _chosen(document, BEST)
     if chosen is None:
         return ["No α is chosen: the release has no dev split to choose it on."]
     alpha, parents = chosen["alpha"], (("vs_base", "its base"), ("vs_tuned", "this model"))
@@ -53,11 +54,11 @@ def sentences(document: dict[str, Any]) -> list[str]:
 
 def _figures(document: dict[str, Any]) -> list[dict[str, str]]:
     """The large numbers on top: what the chosen merge scores, and how far it is from its parents."""
-    chosen = document["selected"]["best_macro"]
+    chosen = _chosen(document, BEST)
     if chosen is None or chosen["alpha"] in (0, 1):
         return []
     macro = chosen["macro"]
-    interval = f"{percent(macro['low'])}–{percent(macro['high'])}" if isinstance(macro, dict) else ""
+    interval = f"{percent(macro['low'])}–{percent(macro['high'])}"
     found = [{"name": f"merge at α = {chosen['alpha']:g}, all tasks of {document['split']}", "value": percent(_value(macro)),
               "interval": interval}]  # fmt: skip
     for key, name in (("vs_base", "its base"), ("vs_tuned", "this model")):
@@ -74,15 +75,21 @@ def _against(difference: dict[str, float], parent: str) -> str:
     return f"That is {amount}: {verdict}."
 
 
-def _value(measured: Any) -> float | None:
-    return measured["estimate"] if isinstance(measured, dict) else measured
+def _chosen(document: dict[str, Any], rule: str) -> dict[str, Any] | None:
+    """What a rule chose; None without a split to choose on, or where the rule cannot be applied."""
+    found: dict[str, Any] | None = (document["selected"] or {}).get(rule)
+    return found
+
+
+def _value(measured: dict[str, Any] | None) -> float | None:
+    return None if measured is None else measured["estimate"]
 
 
 def _rules(document: dict[str, Any]) -> list[dict[str, Any]]:
     """Each selection rule with its α and the means of the reported split, beside both parents."""
     found = []
     for rule, title in RULES.items():
-        chosen = document["selected"][rule]
+        chosen = _chosen(document, rule)
         if chosen is None:
             continue
         means = [
@@ -95,7 +102,7 @@ def _rules(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _reason(document: dict[str, Any]) -> str:
-    return document["selected"].get("within_one_point_reason") or ""
+    return (document["selected"] or {}).get("within_one_point_reason") or ""
 
 
 def _rows(document: dict[str, Any], series: Sequence[figures.Series]) -> list[dict[str, Any]]:

@@ -101,12 +101,12 @@ def interpolation(
              "inside": change(_inside(alpha)), "outside": change(_outside(alpha) - 0.012)} for alpha in alphas
         ],
         "selected": {
-            "best_macro": chosen if dev else None, "within_one_point": within,
+            "best_macro": chosen, "within_one_point": within,
             "within_one_point_reason": None if within else "No target domain was declared.",
-        },
+        } if dev else None,
         "selected_alpha": selected if dev else None,
-        "broken": [{"alpha": alpha, "code": "non_finite_output", "message": f"At α = {alpha:g} the model gives numbers "
-                    "that are not finite."} for alpha in broken],
+        "broken": [{"alpha": alpha, "code": "non_finite_output", "message": "The model gave NaN or infinite "
+                    "numbers."} for alpha in broken],
         "merge": {"equal_tensors": 12, "interpolated_tensors": 290, "copied_from_tuned": ["position_ids"],
                   "unchanged_towers": ["text"]},
     }  # fmt: skip

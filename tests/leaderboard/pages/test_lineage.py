@@ -84,7 +84,7 @@ def test_the_interpolation_stands_as_figures_and_as_a_table(standing, tuned):
     page = client_of().get("/models/tuned/")
     html, text = page.content.decode(), text_of(page)
     assert "At α = 0.35, chosen on dev, the merge scores" in text
-    assert "At α = 0.95 the model gives numbers that are not finite" in text
+    assert "α = 0.95 is left out. The model gave NaN or infinite numbers" in text
     curve = json.loads(re.search(r'<script id="curve" type="application/json">(.*?)</script>', html)[1])
     assert any(trace.get("name") == "inside the target" for trace in curve["data"])
     table = html[html.index('class="fit dense alphas"') :]
