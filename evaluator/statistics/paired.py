@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
-from scipy.stats import t as student_t
+from scipy.special import ndtr, stdtrit
 
 from evaluator.statistics.bootstrap import CHUNK
 from evaluator.statistics.wilson import Z95, wilson_ends
@@ -78,7 +77,7 @@ def _effective_n(flips: Flips, n_questions: int, n_sources: int) -> NDArray[np.f
 
 def _critical(n_sources: int) -> float:
     """Student's t for the sources' degrees of freedom; a single source has none, and its n of 1 is wide enough."""
-    return float(student_t.ppf(0.975, n_sources - 1)) if n_sources > 1 else Z95
+    return float(stdtrit(n_sources - 1, 0.975)) if n_sources > 1 else Z95
 
 
 def expanded_tail(n_sources: int) -> float:
@@ -91,7 +90,7 @@ def expanded_tail(n_sources: int) -> float:
     if n_sources < 2:
         return 0.025
     degrees = n_sources - 1
-    return float(norm.cdf(-np.sqrt(n_sources / degrees) * student_t.ppf(0.975, degrees)))
+    return float(ndtr(-np.sqrt(n_sources / degrees) * stdtrit(degrees, 0.975)))
 
 
 def sign_flips(n_sources: int, seed: int, permutations: int = PERMUTATIONS) -> Iterator[NDArray[np.float64]]:

@@ -1,7 +1,8 @@
 """Simulated coverage of paired intervals. In: how often answers change, how alike within sources; out: shares.
 
-A source's questions are lost with one probability, gained with another, which vary from source to source (Dirichlet with
-the intra-source correlation); sources are as uneven in size as datasets are. All runs of a setting are one computation.
+A source's questions are lost with one probability, gained with another, which vary from source to source (Dirichlet
+with the intra-source correlation); sources are as uneven in size as datasets are. All runs of a setting are one
+computation.
 """
 
 import itertools
@@ -58,9 +59,16 @@ def settings() -> Iterator[Setting]:
     for n, discordance, balance, correlation, sizes in itertools.product(
         SOURCES, (0.01, 0.03, 0.1, 0.4), (0.0, 0.5, 1.0), (0.0, 0.2, 0.5), Sizes
     ):
-        yield Setting(
-            n_sources=n, discordance=discordance, balance=balance, correlation=correlation, sizes=sizes
-        )  # fmt: skip
+        yield Setting(n_sources=n, discordance=discordance, balance=balance, correlation=correlation, sizes=sizes)
+
+
+def hard_settings() -> Iterator[Setting]:
+    """Those among them in which intervals of other methods hold the truth least often."""
+    changes = ((0.01, 1.0), (0.03, 1.0), (0.1, 0.5), (0.4, 0.0))
+    for n, (discordance, balance), correlation, sizes in itertools.product(
+        SOURCES, changes, (0.2, 0.5), (Sizes.MILD, Sizes.HEAVY)
+    ):
+        yield Setting(n_sources=n, discordance=discordance, balance=balance, correlation=correlation, sizes=sizes)
 
 
 def sample(setting: Setting, runs: int, seed: int) -> Sample:
