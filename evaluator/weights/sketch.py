@@ -113,9 +113,10 @@ def _read(stored: Any) -> _Sketch | None:
             return None
         hashes = np.frombuffer(b64decode(stored["hashes"], validate=True), np.uint8).reshape(-1, HASH_BYTES)
         values = np.frombuffer(b64decode(stored["values"], validate=True), "<f4").astype(np.float64)
+        n_matrices = int(stored["matrices"])
         found = _Sketch(
-            names=str(stored["names"]), hashes=hashes, values=values.reshape(int(stored["matrices"]), -1)
+            names=str(stored["names"]), hashes=hashes, values=values.reshape(n_matrices, -1 if n_matrices else 0)
         )  # fmt: skip
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, OverflowError):
         return None
     return found if len(hashes) and isfinite(float(np.abs(found.values).sum())) else None
