@@ -1,4 +1,4 @@
-"""What the demo shows of fine-tunes. In: a client and a release whose board stands; out: sweeps queued, line by line."""
+"""What the demo shows of fine-tunes. In: a client, a release whose board stands; out: sweeps queued, line by line."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ def sweep_fine_tunes(client: Client, release: str, models: Path) -> Iterator[str
     one that stands already is left alone."""
     described = json.loads((models / "models.json").read_text())["models"]
     tuned = {model["slug"] for model in described if model["base"]}
-    seen = set()
+    seen: set[str] = set()
     for submission in client.get("submissions/")["results"]:  # the latest first
         if submission["model"] in tuned - seen and submission["release"] == release:
             seen.add(submission["model"])

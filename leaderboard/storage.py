@@ -58,7 +58,7 @@ def put_received(file: Received) -> Blob:
     """Store a received file; one that lies in UPLOAD_ROOT was hashed while it came in, so it is moved, not copied."""
     if file.path.parent != settings.UPLOAD_ROOT:
         return put_file(file.path)
-    part = file.path.withblob_name(f"{file.path.name}.{uuid4().hex}{UNFINISHED}")
+    part = file.path.with_name(f"{file.path.name}.{uuid4().hex}{UNFINISHED}")
     part.hardlink_to(file.path)  # the upload handler removes its own name
     return _adopt(part, Blob(sha256=file.sha256, size=file.size))
 

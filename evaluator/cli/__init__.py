@@ -10,8 +10,8 @@ import sys
 from evaluator.errors import EvaluationFailed, InputError
 
 COMMANDS = (
-    "import_ubench", "convert", "architectures", "validate", "answer", "score", "forgetting",
-    "sweep", "interpolate", "merge", "check_predictions",
+    "import_ubench", "convert", "architectures", "validate", "answer", "score", "check_predictions", "forgetting",
+    "sweep", "interpolate", "merge",
 )  # fmt: skip
 SHOWN_PROBLEMS = 50
 

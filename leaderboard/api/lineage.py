@@ -298,7 +298,7 @@ def _lineage(request: Request, found: Lineage) -> dict[str, Any]:
 def _link(request: Request, link: BaseLink | None) -> dict[str, Any] | None:
     if link is None:
         return None
-    visible = permissions.visible_to(request.user, Submission.objects.filter(pk=link.base_id))
+    visible = permissions.visible_to(request.user, Submission.objects.filter(tuned_links=link))
     return {
         "model": link.model.slug, "submission": str(link.base_id) if visible.exists() else None,
         "target": link.target, "declared_at": link.declared_at, "after_scores": link.after_scores,

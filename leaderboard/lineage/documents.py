@@ -3,10 +3,10 @@
 from typing import Any
 
 from evaluator.analyses.forgetting import analysis_head
-from evaluator.analyses.interpolation import SplitKey
-
+from evaluator.analyses.splits import SplitKey
 from evaluator.errors import InputError
 from evaluator.release.info import info_from_json
+from evaluator.release.key import read_key
 from evaluator.release.read import read_questions
 from evaluator.release.schema import Split
 from leaderboard import storage
@@ -26,7 +26,9 @@ def head(link: BaseLink, split: Split) -> dict[str, Any]:
 def split_key(release: Release, split: Split) -> SplitKey:
     """The questions and the key in force of a split, as a sweep is scored by. Reads KEY_ROOT."""
     return SplitKey(
-        index=key_index(release, split), questions=read_questions(storage.release_folder(release), split)
+        info=info_from_json(release.info), index=key_index(release, split),
+        questions=read_questions(storage.release_folder(release), split),
+        key=read_key(storage.key_folder(release, release.key_in_force.number), split),
     )  # fmt: skip
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Q
-from evaluator.weights.sketch import Kinship, compare
 
+from evaluator.weights.sketch import Kinship, compare
 from leaderboard import permissions
 from leaderboard.models import BaseLink, Model, Submission
 from leaderboard.models.submissions import SubmissionKind
@@ -34,7 +34,7 @@ def looks_like(submission: Submission, facts: dict[str, Any]) -> list[dict[str, 
     Among those that its owner may see, reference bases first; its own model's other submissions are left out, and
     merges, whose parents are nearer.
     """
-    found = [
+    found: list[dict[str, Any]] = [
         {"submission": str(row.pk), "identical_share": kin.identical_share, "distance": kin.distance,
          "cosine": kin.cosine}
         for row in _candidates(submission)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from evaluator.analyses.target import Target, check_target, parse_target, target_rows
@@ -78,7 +79,7 @@ def find(user: User, release: Release, base: str) -> tuple[Model, Submission | N
     return None if named is None else (named.model, named)
 
 
-def artefact_of(model: Model, release: Release, among: "permissions.QuerySet[Submission]") -> Submission | None:
+def artefact_of(model: Model, release: Release, among: QuerySet[Submission]) -> Submission | None:
     """The submission that stands for a model as a base on one release, of those in `among`."""
     rows = list(among.filter(model=model, release=release).exclude(state__in=GONE).order_by("-created_at"))
     shown = [row for row in rows if row.pk == model.shown_submission_id]

@@ -13,7 +13,8 @@ from django.db.models import QuerySet
 from evaluator.errors import InputError
 from evaluator.release.schema import Split
 from leaderboard import permissions
-from leaderboard.lineage import kinship, sweeps
+from leaderboard.lineage import sweeps
+from leaderboard.lineage.kinship import Kinship, Suggestion, of_link, suggested
 from leaderboard.models import Analysis, BaseLink, Entry, Evaluation, Model, Release, Submission
 from leaderboard.models.lineage import AnalysisKind
 from leaderboard.permissions import Action, AnyUser
@@ -32,8 +33,8 @@ class Lineage:
     derived: list[Submission] = field(default_factory=list)  # merges of the pair that the reader may see
     history: list[BaseLink] = field(default_factory=list)  # earlier declarations, newest first
     not_applicable: tuple[str, str] | None = None  # code, sentence
-    kinship: "kinship.Kinship | None" = None  # of the two checkpoints' weights, for who may change the link
-    suggestions: list["kinship.Suggestion"] = field(default_factory=list)
+    kinship: Kinship | None = None  # of the two checkpoints' weights, for who may change the link
+    suggestions: list[Suggestion] = field(default_factory=list)
     may_change: bool = False
 
     @property
@@ -67,8 +68,8 @@ def of_submission(user: AnyUser, submission: Submission) -> Lineage:
         sweep=sweep if inspects else None, derived=_derived(user, submission),
         not_applicable=_refusal(link, submission),
         history=[each for each in links if each.superseded_at is not None],
-        kinship=kinship.of_link(link) if inspects and link else None,
-        suggestions=kinship.suggested(user, submission) if inspects else [],
+        kinship=of_link(link) if inspects and link else None,
+        suggestions=suggested(user, submission) if inspects else [],
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Bases, analyses and merges over the API: the documents as they are, refusals in one shape, nothing that is another's."""
+"""Bases, analyses and merges over the API: documents as they are, refusals in one shape, nothing of another's."""
 
 from datetime import timedelta
 
@@ -31,13 +31,14 @@ def codes(answer) -> list[str]:
     return [error["code"] for error in answer.json()["errors"]]
 
 
-@pytest.fixture
-def pair(standing):
-    """`tuned` of the owner on the published `strong`; both scored on test."""
-    tuned = make_answered(make_model(standing.owner, "tuned"), standing.release, skill=0.4, seed=11)
-    links.declare(tuned, "strong", [], by=standing.owner)
-    drain("score")
-    return standing.published, tuned
+@pytest.fixture(scope="module")
+def pair(standing, django_db_blocker):
+    """`tuned` of the owner on the published `strong`; both scored on test. Stands as long as the board."""
+    with django_db_blocker.unblock():
+        tuned = make_answered(make_model(standing.owner, "tuned"), standing.release, skill=0.4, seed=11)
+        links.declare(tuned, "strong", [], by=standing.owner)
+        drain("score")
+        return standing.published, tuned
 
 
 def test_a_submission_names_base_and_target_when_it_comes_in(standing):

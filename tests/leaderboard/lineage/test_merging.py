@@ -46,7 +46,9 @@ def tuned_weights():
 
 def submit(owner, release, path, model, **fields) -> Submission:
     fields = {"kind": SubmissionKind.CHECKPOINT, "architecture": TINY, "publish": True} | fields
-    return submissions.submit(owner, NewSubmission(release=release, files=(received_from(path),), model=model, **fields))
+    return submissions.submit(
+        owner, NewSubmission(release=release, files=(received_from(path),), model=model, **fields)
+    )
 
 
 def work() -> None:
@@ -60,15 +62,32 @@ def code(refused) -> str:
 
 @pytest.fixture
 def pair(release, author, tuned_weights):
-    """Base and tuned, validated, answered, scored and published."""
-    base = submit(author, release, tiny_weights(), "base")
-    tuned = submit(author, release, tuned_weights, "tuned", base="base")
+    """Base and tuned with their files, accepted and published; nobody had to compute their answers."""
+    base = checkpoint(author, release, tiny_weights(), "base", seed=1)
+    tuned = checkpoint(author, release, tuned_weights, "tuned", seed=2)
+    links.declare(tuned, "base", [], by=author)
+    drain(Queue.SCORE)
+    return base, tuned
+
+
+def checkpoint(author, release, path, slug, **fields) -> Submission:
+    file = received_from(path)
+    blob = storage.put_received(file)
+    made = make_answered(make_model(author, slug), release, architecture=TINY, **fields)
+    Submission.objects.filter(pk=made.pk).update(
+        file_name=file.name, file_sha256=blob.sha256, file_size=blob.size,
+        files=[{"name": file.name, "sha256": blob.sha256, "size": blob.size}],
+    )  # fmt: skip
+    return Submission.objects.get(pk=made.pk)
+
+
+def test_one_button_gives_one_sweep_whose_ends_are_the_parents_answers(release, author, tuned_weights, capsys):
+    submit(author, release, tiny_weights(), "base")
+    submit(author, release, tuned_weights, "tuned", base="base")
+    submit(author, release, tiny_weights(5), "other", base="base", publish=False)
     work()
-    return Submission.objects.get(pk=base.pk), Submission.objects.get(pk=tuned.pk)
-
-
-def test_one_button_gives_one_sweep_whose_ends_are_the_parents_answers(pair, author, capsys):
-    base, tuned = pair
+    base, tuned, other = (Submission.objects.get(model__slug=slug) for slug in ("base", "tuned", "other"))
+    assert_looks_like(author, base, tuned, other)
     sweep = sweeps.ask(tuned, by=author)
     assert sweeps.ask(tuned, by=author) == sweep  # pressed twice
     work()
@@ -94,20 +113,15 @@ def test_one_button_gives_one_sweep_whose_ends_are_the_parents_answers(pair, aut
     assert "0 differences" in capsys.readouterr().out
 
 
-def test_the_server_sees_what_it_looks_like(pair, author):
-    base, tuned = pair
-    [suggestion] = reading.of_submission(author, tuned).suggestions
-    assert suggestion.base == str(base.pk)
-    assert 0 < suggestion.kinship.identical_share < 1
-    assert reading.of_submission(author, tuned).kinship.looks_tuned
+def assert_looks_like(author, base, tuned, other) -> None:
+    """What the server says of the weights: to the author alone, and nothing of another first draw."""
+    found = reading.of_submission(author, tuned)
+    [suggestion] = found.suggestions
+    assert suggestion.base == str(base.pk) and 0 < suggestion.kinship.identical_share < 1
+    assert found.kinship.looks_tuned
     assert reading.of_submission(AnonymousUser(), tuned).suggestions == []
-
-
-def test_another_init_does_not_look_like_it(pair, release, author):
-    other = submit(author, release, tiny_weights(5), "other", base="base", publish=False)
-    work()
-    found = reading.of_submission(author, Submission.objects.get(pk=other.pk))
-    assert found.suggestions == [] and not found.kinship.looks_tuned
+    stranger = reading.of_submission(author, other)
+    assert stranger.suggestions == [] and not stranger.kinship.looks_tuned
 
 
 def test_a_sweep_is_refused_where_there_is_nothing_to_sweep(pair, release, author):
@@ -162,9 +176,9 @@ def test_the_file_of_a_merge_is_its_authors_if_both_parents_are(pair, release, a
     merge.refresh_from_db()
     response = files.download(merge, merge.files[0]["name"], by=author)
     assert len(io.BytesIO(b"".join(response.streaming_content)).getvalue()) == merge.file_size
-    foreign = submit(stranger, release, tuned_weights, "foreign", base="base")
-    drain(Queue.VALIDATE)
-    theirs = derived.submit_merge(Submission.objects.get(pk=foreign.pk), 0.5, "their-merge", by=stranger)
+    foreign = checkpoint(stranger, release, tuned_weights, "foreign", seed=3)
+    links.declare(foreign, "base", [], by=stranger)
+    theirs = derived.submit_merge(foreign, 0.5, "their-merge", by=stranger)
     drain(Queue.VALIDATE)
     theirs.refresh_from_db()
     assert theirs.state == SubmissionState.ACCEPTED, theirs.problems
@@ -187,11 +201,10 @@ def test_a_soup_is_the_mean_of_fine_tunes_of_one_base(pair, release, author):
     torch.manual_seed(9)
     state = {name: tensor + 0.02 * torch.randn_like(tensor) for name, tensor in tiny_state(0).items()}
     path = write_state(state, run_folder("second-") / "second.safetensors")
-    second = submit(author, release, path, "second", base="base")
-    drain(Queue.VALIDATE)
-    second.refresh_from_db()
+    second = checkpoint(author, release, path, "second", seed=4)
+    links.declare(second, "base", [], by=author)
     soup = derived.submit_soup([tuned, second], "soup", by=author)
-    work()
+    drain(Queue.VALIDATE)
     soup.refresh_from_db()
     assert soup.state == SubmissionState.ACCEPTED, soup.problems
     with storage.local_files(soup) as made, storage.local_files(tuned) as one:
