@@ -108,7 +108,9 @@ class CheckpointForm(SubmitForm):
         "adapter: adapter_model.safetensors and adapter_config.json. "
         "Convert other formats on your own machine: python -m evaluator convert CKPT.pt --out FILE.safetensors",
     )  # fmt: skip
-    field_order = ("release", "model", "architecture", "file", "adapter_base", "base", "target", "publish", "kept_private")
+    field_order = (
+        "release", "model", "architecture", "file", "adapter_base", "base", "target", "publish", "kept_private",
+    )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""What an author may choose from when naming a base and a target domain. In: a user, releases; out: values with words."""
+"""What an author may choose from when naming a base and a target domain. In: a user, releases; out: values, words."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def bases_to_name(user: AnyUser, release: Release | None = None) -> list[tuple[s
 
 
 def name_of(user: User, release: Release, model: Model, pk: str) -> str:
-    """The shortest thing to give as a base that means `model`'s submission `pk`: the model's short name, else the id."""
+    """The shortest thing to give as a base that means submission `pk` of `model`: its short name, else the id."""
     named = links.find(user, release, model.slug)
     return model.slug if named and named[1] and str(named[1].pk) == pk else pk
 

@@ -91,7 +91,8 @@ def alpha_curve(document: Json) -> Figure:
         }]  # fmt: skip
         layout["annotations"] = [{
             "x": selected, "y": 0, "yref": "paper", "yanchor": "bottom", "showarrow": False, "xshift": 5,
-            "xanchor": "left", "text": f"α = {selected:g}, chosen on {document['select_on']}", "font": {"color": "--muted"},
+            "xanchor": "left", "font": {"color": "--muted"},
+            "text": f"α = {selected:g}, chosen on {document['select_on']}",
         }]  # fmt: skip
     return Figure(data=traces, layout=layout)
 
@@ -129,7 +130,9 @@ def frontier(document: Json, published: Sequence[PaperMerge]) -> Figure | None:
     if published:
         traces.append(_path(document, ALL, "all tasks"))
         groups = [merge.group for merge in published]
-        traces += [_published(merge, is_first=groups.index(merge.group) == place) for place, merge in enumerate(published)]
+        traces += [
+            _published(merge, is_first=groups.index(merge.group) == place) for place, merge in enumerate(published)
+        ]
     traces += _ends(document)
     y_title = "accuracy outside the target" + (" or on all" if published else "")
     layout: Json = {
@@ -139,7 +142,8 @@ def frontier(document: Json, published: Sequence[PaperMerge]) -> Figure | None:
 
 
 def _path(document: Json, series: Series, name: str) -> Json:
-    places = [(point["alpha"], _percent(inside["estimate"]), _percent(other["estimate"])) for point in document["alphas"]
+    places = [(point["alpha"], _percent(inside["estimate"]), _percent(other["estimate"]))
+              for point in document["alphas"]
               if (inside := measured(point, "inside")) and (other := measured(point, series.key))]  # fmt: skip
     return {
         "x": [x for _, x, _ in places], "y": [y for _, _, y in places], "mode": "lines+markers", "name": name,
@@ -173,7 +177,9 @@ def _published(merge: PaperMerge, *, is_first: bool) -> Json:
         "mode": "lines+markers", "name": f"paper, {merge.group} tasks", "customdata": names,
         "legendgroup": merge.group, "showlegend": is_first,
         "line": {"color": "--series-paper", "width": 1, "dash": "dot" if merge.group == "coarse" else "solid"},
-        "marker": {"color": "--series-paper", "size": 9, "symbol": [PAPER_SYMBOLS[point.role] for point in merge.points]},
+        "marker": {
+            "color": "--series-paper", "size": 9, "symbol": [PAPER_SYMBOLS[point.role] for point in merge.points],
+        },
         "hovertemplate": "paper, %{customdata}: %{x:.1f} on H&E, %{y:.1f} on all<extra></extra>",
     }  # fmt: skip
 
@@ -181,11 +187,12 @@ def _published(merge: PaperMerge, *, is_first: bool) -> Json:
 def gains(rows: Sequence[Gain]) -> Figure:
     """Retained share against gain in the target, one point per model, 95 % intervals on both axes."""
     trace: Json = {
-        "x": [_percent(row.inside["estimate"]) for row in rows], "y": [_percent(row.retained["estimate"]) for row in rows],
+        "x": [_percent(row.inside["estimate"]) for row in rows],
+        "y": [_percent(row.retained["estimate"]) for row in rows],
         "error_x": _error([row.inside for row in rows]), "error_y": _error([row.retained for row in rows]),
         "mode": "markers+text", "text": [row.name for row in rows], "textposition": "top right", "cliponaxis": False,
         "customdata": [row.base for row in rows], "marker": {"color": "--point", "size": 8}, "showlegend": False,
-        "hovertemplate": "%{text}, tuned from %{customdata}: gained %{x:.1f} points, retained %{y:.0f} %<extra></extra>",
+        "hovertemplate": "%{text}, tuned from %{customdata}: gained %{x:.1f}, retained %{y:.0f} %<extra></extra>",
     }  # fmt: skip
     layout: Json = {
         "xaxis": {"title": {"text": "gain inside the target, points"}, "rangemode": "tozero"},

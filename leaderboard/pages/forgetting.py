@@ -92,9 +92,9 @@ def _retained_words(share: dict[str, Any], *, has_target: bool) -> str:
     beside = " outside the target" if has_target else ""
     if share["estimate"] is None:
         return f"No retained share is given: on no task{beside} is the base significantly above chance."
-    n = share["n_tasks"]
+    n, low, high = share["n_tasks"], _share(share["low"]), _share(share["high"])
     return (f"It retained {_share(share['estimate'])}\u00a0% of what its base knew above chance "
-            f"({_share(share['low'])} to {_share(share['high'])}\u00a0%, {n} task{'' if n == 1 else 's'}).")  # fmt: skip
+            f"({low} to {high}\u00a0%, {n} task{'' if n == 1 else 's'}).")  # fmt: skip
 
 
 def _share(fraction: float) -> str:

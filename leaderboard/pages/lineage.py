@@ -40,7 +40,8 @@ def base(request: HttpRequest, pk: UUID) -> HttpResponse:
             messages.success(request, "Saved. What it forgot is computed as soon as both models have a report.")
             return _to_pair(found)
     context = {
-        "submission": found, "form": form, "pair": pairs.shown(lineage, request.user), "bases": choices.bases_to_name(request.user, found.release),
+        "submission": found, "form": form, "pair": pairs.shown(lineage, request.user),
+        "bases": choices.bases_to_name(request.user, found.release),
         "has_scores": links.has_scores(found),
     }  # fmt: skip
     return render(request, "lineage/base.html", context, status=400 if form.errors else 200)
@@ -59,7 +60,7 @@ def sweep(request: HttpRequest, pk: UUID) -> HttpResponse:
         return _to_pair(found, "merging")
     pair = pairs.shown(reading.of_submission(request.user, found), request.user)
     response = render(request, "lineage/_sweep.html", {"pair": pair})
-    if not (pair["sweep"] and pair["sweep"]["going"]):
+    if not pair["is_sweeping"]:
         response["HX-Refresh"] = "true"  # it came to an end: the whole page has more to show now
     return response
 

@@ -45,9 +45,10 @@ def sentences(document: dict[str, Any]) -> list[str]:
     alpha, parents = chosen["alpha"], (("vs_base", "its base"), ("vs_tuned", "this model"))
     if alpha in (0, 1):
         which = "the base itself" if alpha == 0 else "this model itself"
-        return [f"On dev nothing between the two is better than {which} (α = {alpha:g}), so a merge is not advised."]
-    found = [f"At α = {alpha:g}, chosen on {document['select_on']}, the merge scores {percent(_value(chosen['macro']))} "
-             f"on {document['split']}, all tasks."]  # fmt: skip
+        return [f"On dev nothing between the two beats {which} (α = {alpha:g}), so a merge is not advised."]
+    score = percent(_value(chosen["macro"]))
+    found = [f"At α = {alpha:g}, chosen on {document['select_on']}, the merge scores {score} on {document['split']}, "
+             "all tasks."]  # fmt: skip
     found += [_against(chosen[key]["macro"], name) for key, name in parents if chosen[key]["macro"] is not None]
     return found
 
@@ -59,8 +60,8 @@ def _figures(document: dict[str, Any]) -> list[dict[str, str]]:
         return []
     macro = chosen["macro"]
     interval = f"{percent(macro['low'])}–{percent(macro['high'])}"
-    found = [{"name": f"merge at α = {chosen['alpha']:g}, all tasks of {document['split']}", "value": percent(_value(macro)),
-              "interval": interval}]  # fmt: skip
+    found = [{"name": f"merge at α = {chosen['alpha']:g}, all tasks of {document['split']}",
+              "value": percent(_value(macro)), "interval": interval}]  # fmt: skip
     for key, name in (("vs_base", "its base"), ("vs_tuned", "this model")):
         if (difference := chosen[key]["macro"]) is not None:
             found.append({"name": f"against {name}, points", "value": points(difference["estimate"]),
@@ -70,9 +71,9 @@ def _figures(document: dict[str, Any]) -> list[dict[str, str]]:
 
 def _against(difference: dict[str, float], parent: str) -> str:
     low, high = difference["low"], difference["high"]
-    amount = f"{points(difference['estimate'])} points against {parent} (95\u00a0% interval {points_interval(low, high)})"
+    interval = f"95\u00a0% interval {points_interval(low, high)}"
     verdict = "significantly better" if low > 0 else "significantly worse" if high < 0 else "not significant"
-    return f"That is {amount}: {verdict}."
+    return f"That is {points(difference['estimate'])} points against {parent} ({interval}): {verdict}."
 
 
 def _chosen(document: dict[str, Any], rule: str) -> dict[str, Any] | None:

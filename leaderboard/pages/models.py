@@ -54,14 +54,15 @@ def model(request: HttpRequest, slug: str) -> HttpResponse:
     submissions = permissions.visible_to(request.user, found.submissions.select_related("release"))
     unpublished = found.submissions.exclude(Q(entries__isnull=False)).count()
     architecture = architectures.registered_or_none(found.architecture)
-    told = [pair for each in reading.of_model(request.user, found) if not (pair := pairs.shown(each, request.user))["is_empty"]]
+    lineages = [pairs.shown(each, request.user) for each in reading.of_model(request.user, found)]
+    told = [pair for pair in lineages if not pair["is_empty"]]
+    pair = told[0] if told else {"is_empty": True}
     context = {
         "model": found, "standings": [standing for standing in standings if standing], "submissions": submissions,
         "n_unpublished": unpublished, "may_edit": permissions.may_edit(request.user, found),
         "architecture": architecture, "twin": architectures.twin_of(architecture) if architecture else None,
-        "pair": told[0] if told else {"is_empty": True}, "other_pairs": told[1:], **_measured(live),
-        "has_figures": bool(told) and told[0]["has_figures"], "sweeps": bool(told) and bool(told[0]["sweep"])
-        and told[0]["sweep"]["going"],
+        "pair": pair, "other_pairs": told[1:], "has_figures": pair.get("has_figures"),
+        "sweeps": pair.get("is_sweeping"), **_measured(live),
     }  # fmt: skip
     return render(request, "models/model.html", context)
 

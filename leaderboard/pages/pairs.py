@@ -8,7 +8,7 @@ from leaderboard import files, permissions
 from leaderboard.detail import SPLIT_ORDER
 from leaderboard.lineage import derived
 from leaderboard.lineage.reading import Lineage
-from leaderboard.models import Analysis, BaseLink, Evaluation, Submission
+from leaderboard.models import Analysis, Submission
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.pages import forgetting, merging
 from leaderboard.permissions import AnyUser
@@ -23,30 +23,32 @@ def shown(lineage: Lineage, user: AnyUser) -> dict[str, Any]:
     info = info_from_json(tuned.release.info)
     analyses = [lineage.forgetting[split] for split in SPLIT_ORDER if split in lineage.forgetting]
     swept = lineage.interpolation
-    is_swept = swept is not None and REFUSED not in swept.document
+    merged = None
+    if swept is not None and REFUSED not in swept.document:
+        merged = merging.shown(swept.document, info.datasets, paper_merges(info.datasets))
+    refused = [lineage.not_applicable[1]] if lineage.not_applicable else []
     may_merge = lineage.may_change and tuned.kind == SubmissionKind.CHECKPOINT and lineage.not_applicable is None
     return {
-        "lineage": lineage, "tuned": tuned, "release": tuned.release, "link": lineage.link,
+        "lineage": lineage, "tuned": tuned, "release": tuned.release, "link": lineage.link, "history": lineage.history,
         "is_empty": lineage.link is None and not (lineage.may_change and can_name_base(tuned)),
-        "target": link_target(lineage.link), "forgot": [forgetting.shown(each.document, info.datasets)
-                                                        for each in analyses if REFUSED not in each.document],
-        "forgot_refused": _reasons(analyses), "merging": None if swept is None or not is_swept else merging.shown(
-            swept.document, info.datasets, paper_merges(info.datasets)),
-        "merging_refused": [lineage.not_applicable[1]] if lineage.not_applicable else _reasons([swept] if swept else []),
+        "target": "" if lineage.link is None else target_words(lineage.link.target),
+        "forgot": [forgetting.shown(each.document, info.datasets) for each in analyses if REFUSED not in each.document],
+        "forgot_refused": _reasons(analyses), "looks_unlike": looks_unlike(lineage),
+        "merging": merged, "merging_refused": refused or _reasons([swept] if swept else []),
+        "may_sweep": may_merge, "sweep": sweep_state(lineage), "is_sweeping": lineage.sweeping,
+        "has_figures": merged is not None,
         "merges": [{"submission": each, "files": each.files if files.may_download(user, each) else []}
                    for each in lineage.derived],
-        "sweep": sweep_state(lineage.sweep), "may_sweep": may_merge, "history": lineage.history,
-        "has_figures": is_swept, "looks_unlike": looks_unlike(lineage),
     }  # fmt: skip
 
 
-def sweep_state(sweep: Evaluation | None) -> dict[str, Any] | None:
+def sweep_state(lineage: Lineage) -> dict[str, Any] | None:
     """How the latest sweep stands: `going` while something is to come, else how it ended."""
+    sweep = lineage.sweep
     if sweep is None:
         return None
-    ended = {EvaluationState.SCORED, EvaluationState.FAILED, EvaluationState.CANCELLED}
     return {
-        "evaluation": sweep, "going": sweep.state not in ended, "failed": sweep.state == EvaluationState.FAILED,
+        "evaluation": sweep, "going": lineage.sweeping, "failed": sweep.state == EvaluationState.FAILED,
         "cancelled": sweep.state == EvaluationState.CANCELLED,
     }  # fmt: skip
 
@@ -65,11 +67,6 @@ def made_of(merge: Submission, user: AnyUser) -> list[dict[str, Any]]:
          "weight": parent.weight}
         for parent in derived.parents_of(merge)
     ]  # fmt: skip
-
-
-def link_target(link: BaseLink | None) -> str:
-    """A declared target domain in words."""
-    return "" if link is None else target_words(link.target)
 
 
 def target_words(parts: list[str]) -> str:

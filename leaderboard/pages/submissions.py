@@ -73,9 +73,10 @@ def submission(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Where it stands; its report once scored; what is wrong with it when it was rejected."""
     context = _context(request, pk)
     pair = pairs.shown(reading.of_submission(request.user, context["submission"]), request.user)
-    moves = pair["sweep"] is not None and pair["sweep"]["going"]
-    page = {"pair": pair, "made_of": pairs.made_of(context["submission"], request.user),
-             "has_figures": pair["has_figures"], "sweeps": moves}
+    page = {
+        "pair": pair, "made_of": pairs.made_of(context["submission"], request.user),
+        "has_figures": pair["has_figures"], "sweeps": pair["is_sweeping"],
+    }  # fmt: skip
     return render(request, "submissions/submission.html", context | page)
 
 

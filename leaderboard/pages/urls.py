@@ -2,9 +2,7 @@
 
 from django.urls import path
 
-from leaderboard.pages import (
-    account, architectures, boards, home, lineage, models, organise, releases, submissions,
-)  # fmt: skip
+from leaderboard.pages import account, architectures, boards, home, lineage, models, organise, releases, submissions
 
 urlpatterns = [
     path("", home.home, name="home"),
