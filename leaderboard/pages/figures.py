@@ -201,10 +201,6 @@ def gains(rows: Sequence[Gain]) -> Figure:
             "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 100, "y1": 100, "layer": "below",
             "line": {"color": "--muted", "width": 1, "dash": "dash"},
         }],
-        "annotations": [{
-            "xref": "paper", "x": 0, "xanchor": "left", "y": 100, "yanchor": "bottom", "showarrow": False,
-            "text": "nothing forgotten", "font": {"color": "--muted"},
-        }],
     }  # fmt: skip
     return Figure(data=[trace], layout=layout)
 

@@ -69,6 +69,9 @@ def test_from_a_fine_tune_to_its_merge(page: Page, browser: Browser, live_server
         page.get_by_role("link", name="download").click()
     assert download.value.suggested_filename == "my-merge.safetensors"
 
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto("/models/my-tuned/")
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
     assert_readable_without_scripts(browser, live_server)
 
 

@@ -87,7 +87,7 @@ def test_the_interpolation_stands_as_figures_and_as_a_table(standing, tuned):
     assert "α = 0.95 is left out. The model gave NaN or infinite numbers" in text
     curve = json.loads(re.search(r'<script id="curve" type="application/json">(.*?)</script>', html)[1])
     assert any(trace.get("name") == "inside the target" for trace in curve["data"])
-    table = html[html.index('class="fit dense alphas"') :]
+    table = html[html.index('The figures as a table') :]
     assert table.count("<tr", 0, table.index("</table>")) == 1 + 20
     assert "plotly-basic" in html and 'src="/static' in html and " defer" in html
     assert "Submit the merge" not in text  # another author's
