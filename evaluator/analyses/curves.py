@@ -75,7 +75,7 @@ def curves_of(
 
     Raises InputError (`nothing_answered`) where no core task was answered at every α.
     """
-    answered = ~np.isnan(marks).any(axis=0)
+    answered = np.logical_and.reduce(~np.isnan(marks))
     variant = _wording(index, answered)
     rows = answered & index.headline_rows(variant)
     inside, no_inside = _inside(index, target, strict=strict)

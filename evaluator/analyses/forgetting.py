@@ -150,7 +150,12 @@ def _tasks(compared: _Compared, columns: Sides, sides: Sequence[str]) -> list[di
     rows = []
     for code in columns["all"]:
         task = index.tasks[code]
-        row = {"task": task.slug, "group": str(task.group), "question": task.question, "dataset": task.dataset}
+        row: dict[str, Any] = {
+            "task": task.slug,
+            "group": str(task.group),
+            "question": task.question,
+            "dataset": task.dataset,
+        }
         rows.append(row | {side: cells.get((code, side)) for side in SIDES})
     return rows
 

@@ -93,8 +93,8 @@ def _answered_alphas(sweep: pa.Table, splits: list[Split], record: Mapping[str, 
 
 def answers_at(sweep: pa.Table, split: Split, alpha: float) -> pa.Table:
     """ANSWERS of one split at one α."""
-    there = pc.and_(pc.equal(sweep["split"].cast(pa.string()), str(split)), pc.equal(sweep["alpha"], alpha))
-    return sweep.filter(there).select(ANSWERS.names)
+    own = sweep.filter(pc.equal(sweep["alpha"], alpha))
+    return own.filter(pc.equal(own["split"].cast(pa.string()), str(split))).select(ANSWERS.names)
 
 
 def _read_curves(

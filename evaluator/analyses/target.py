@@ -1,18 +1,31 @@
 """The target domain of a fine-tune. In: FACET=VALUE texts; out: a facet filter, and the question rows inside it.
 
-Values of one facet are alternatives; different facets must all hold.
+Values of one facet are alternatives; different facets must all hold. Imports nothing that reads keys, so that those who
+take submissions may read targets too.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluator.errors import InputError, Problem
 from evaluator.release.schema import FACETS
-from evaluator.scoring.index import KeyIndex
 
 Target = Mapping[str, tuple[str, ...]]
+
+
+class Faceted(Protocol):
+    """What a `KeyIndex` says of the facets of its question rows."""
+
+    @property
+    def split(self) -> str: ...
+
+    @property
+    def facets(self) -> Mapping[str, object]: ...
+
+    def rows_in(self, facets: Target, /) -> NDArray[np.bool_]: ...
 
 
 def parse_target(parts: Iterable[str]) -> Target:
@@ -52,7 +65,7 @@ def check_target(target: Target, known: Mapping[str, Collection[str]]) -> None:
         raise InputError(problems)
 
 
-def target_rows(index: KeyIndex, target: Target) -> NDArray[np.bool_]:
+def target_rows(index: Faceted, target: Target) -> NDArray[np.bool_]:
     """(n,) the question rows inside `target`.
 
     Raises InputError: `target_matches_nothing` when no image is inside, `target_matches_everything` when none is

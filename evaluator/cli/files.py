@@ -1,6 +1,7 @@
 """Files named on the command line."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,4 +36,6 @@ def write_document(document: dict[str, Any], path: Path) -> None:
         partial.write_bytes(canonical_json(document))
         partial.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise InputError.single("cannot_write", f"{path} cannot be written ({error}). Name another file.") from error

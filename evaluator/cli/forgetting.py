@@ -2,6 +2,8 @@
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,19 +47,16 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> None:
     problems: list[Problem] = []
-    for path in (args.base, args.tuned):
-        _collect(problems, lambda path=path: require_file(path))
-    target = _collect(problems, lambda: parse_target(args.target)) or {}
+    stated = [part for part in args.target if _collect(problems, partial(parse_target, [part]))]
+    target = parse_target(stated)
     split = _collect(problems, lambda: load_split(args.release, args.split, args.key))
+    base, tuned = (_collect(problems, partial(_read_side, split, path)) for path in (args.base, args.tuned))
     if split is not None:
         known = {name: facet.values for name, facet in split.index.facets.items()}
         _collect(problems, lambda: check_target(target, known))
-    _raise_all(problems)
-    assert split is not None
-    base = _collect(problems, lambda: _read_side(split, args.base))
-    tuned = _collect(problems, lambda: _read_side(split, args.tuned))
-    _raise_all(problems)
-    assert base is not None and tuned is not None
+    if problems:
+        raise InputError(problems)
+    assert split is not None and base is not None and tuned is not None
     document = forgetting(
         split.index, base, tuned, target, chance=chance_marks(split.questions),
         hidden=not args.split.key_is_public,
@@ -77,21 +76,19 @@ def _collect(problems: list[Problem], step: Callable[[], Found]) -> Found | None
         return None
 
 
-def _raise_all(problems: list[Problem]) -> None:
-    if problems:
-        raise InputError(problems)
-
-
-def _read_side(split: SplitKey, answers: Path) -> Side:
-    """Marks and protocol of one model; its problems name the file."""
+def _read_side(split: SplitKey | None, answers: Path) -> Side | None:
+    """Marks and protocol of one model, None where there is no split to mark it by; its problems name the file."""
+    require_file(answers)
+    if split is None:
+        return None
     try:
         return Side(correct=marks_of(split, read_answers(answers)), protocol=read_protocol(answers))
     except InputError as error:
-        named = (
-            Problem(code=problem.code, message=problem.message, field=str(answers), row=problem.row)
+        problems = [
+            problem if str(answers.parent) in problem.message else replace(problem, field=str(answers))
             for problem in error.problems
-        )
-        raise InputError(named, error.counts) from error
+        ]
+        raise InputError(problems, error.counts) from error
 
 
 def _print_summary(document: dict[str, Any]) -> None:

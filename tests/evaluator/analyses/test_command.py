@@ -65,7 +65,10 @@ def test_every_problem_is_listed_at_once(
     out, nothing = tmp_path / "forgetting.json", tmp_path / "nothing.parquet"
     assert main(arguments(small_release, nothing, tmp_path, out, "--target", "colour=red", "--target", "domain")) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["no_such_file", "no_such_file", "target", "target"]
+    assert [line.split(":")[0] for line in lines] == ["target", "target", "no_such_file", "no_such_file"]
+    assert main(arguments(small_release, nothing, runs[1], out, "--target", "domain=botany", "--target", "x")) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["target", "no_such_file", "target_unknown_value"]
     assert main(arguments(small_release, *runs, out, "--target", "domain=botany", "--target", "stain=red")) == 2
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(":")[0] for line in lines] == ["target_unknown_value"] * 2
