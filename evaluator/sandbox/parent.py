@@ -154,11 +154,11 @@ def _material(
 
 
 class Messages:
-    """What a child says while it works: progress is passed on, parts are checked for their place among `items` and
-    kept."""
+    """What a child says while it works: progress is passed on, parts are checked for their place among `items`, and for
+    holding one alone where they must, and kept."""
 
-    def __init__(self, items: int, on_progress: OnProgress, resume: Resume) -> None:
-        self._items, self._on_progress, self._resume = items, on_progress, resume
+    def __init__(self, items: int, on_progress: OnProgress, resume: Resume, *, one_by_one: bool = False) -> None:
+        self._items, self._on_progress, self._resume, self._one_by_one = items, on_progress, resume, one_by_one
         self._next = resume.start
 
     def __call__(self, kind: Kind, payload: bytes) -> None:
@@ -166,6 +166,8 @@ class Messages:
             self._on_progress(read_json(payload))
         else:
             part: Part = read_part(payload, start=self._next, items=self._items)
+            if self._one_by_one and part.stop != part.start + 1:
+                raise BrokenFrames(f"a part of {part.stop - part.start} at once")
             self._resume.on_part(part)
             self._next = part.stop
 

@@ -87,7 +87,7 @@ def _sweep(
         frames = supervise(
             child, spec, {**weights, **tables, **pixels}, caps=caps,
             limits=JobLimits(wall_s=job.timeout_s, memory_bytes=memory),
-            on_message=Messages(len(job.alphas), on_progress, resume), should_stop=should_stop,
+            on_message=Messages(len(job.alphas), on_progress, resume, one_by_one=True), should_stop=should_stop,
         )  # fmt: skip
     record = result_of(frames)
     try:
