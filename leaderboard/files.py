@@ -5,14 +5,14 @@ from django.core.files.storage import default_storage
 from django.http import FileResponse, Http404
 
 from leaderboard import permissions, storage
-from leaderboard.lineage import derived
+from leaderboard.lineage import pairs
 from leaderboard.models import Submission
 from leaderboard.permissions import AnyUser
 
 
 def may_download(user: AnyUser, submission: Submission) -> bool:
     """Whether `user` may fetch the submission's files."""
-    parents = [parent.submission for parent in derived.parents_of(submission)]
+    parents = [parent.submission for parent in pairs.parents_of(submission)]
     return permissions.may_download(user, submission, parents)
 
 

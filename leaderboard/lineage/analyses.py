@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from django.db import connection, transaction
 from django.db.models.functions import Now
+
+from evaluator.analyses import ANALYSIS_VERSION
 from evaluator.analyses.forgetting import Side, forgetting
 from evaluator.analyses.interpolation import score_sweep
 from evaluator.answering.sweep_answers import read_sweep
-
-from evaluator.analyses import ANALYSIS_VERSION
 from evaluator.errors import InputError
 from evaluator.release.read import read_questions
 from evaluator.release.schema import Split
@@ -22,7 +22,7 @@ from evaluator.scoring import SCORER_VERSION, report_digest
 from evaluator.scoring.baselines import chance_marks
 from leaderboard import storage
 from leaderboard.boards.compute import key_index
-from leaderboard.lineage import links, sweeps
+from leaderboard.lineage import pairs
 from leaderboard.lineage.documents import head, not_applicable, split_key
 from leaderboard.models import Analysis, AnalysisRequest, BaseLink, Evaluation, Report, Submission
 from leaderboard.models.lineage import AnalysisKind
@@ -78,7 +78,7 @@ def _wanted(link: BaseLink) -> Iterator[Made]:
         tuned, base = _report(link.submission, split), _report(link.base, split)
         if tuned is not None and base is not None:
             yield AnalysisKind.FORGETTING, split, {"tuned_report": tuned, "base_report": base, "sweep": None}
-    sweep = sweeps.latest(link.submission, link.base)
+    sweep = pairs.latest_sweep(link.submission, link.base)
     if sweep is not None and sweep.state in (EvaluationState.ANSWERED, EvaluationState.SCORED):
         made_from = {"tuned_report": None, "base_report": None, "sweep": sweep}
         yield AnalysisKind.INTERPOLATION, sweep.split, made_from
@@ -111,7 +111,7 @@ def _forgetting(link: BaseLink, split: Split, made_from: dict[str, Any]) -> dict
     release = link.submission.release
     base, tuned = (_side(made_from[name]) for name in ("base_report", "tuned_report"))
     return forgetting(
-        key_index(release, split), base, tuned, links.target_of(link),
+        key_index(release, split), base, tuned, pairs.target_of(link),
         chance=chance_marks(read_questions(storage.release_folder(release), split)),
         hidden=not split.key_is_public, head=head(link, split),
     )  # fmt: skip
@@ -124,11 +124,11 @@ def _side(report: Report) -> Side:
 
 def _interpolation(link: BaseLink, split: Split, made_from: dict[str, Any]) -> dict[str, Any]:
     sweep: Evaluation = made_from["sweep"]
-    release, answered = link.submission.release, sweeps.splits_answered(sweep)
+    release, answered = link.submission.release, pairs.splits_answered(sweep)
     with storage.local_path(sweep.answers_sha256) as path:
         answers = read_sweep(path)
     return score_sweep(
-        {each: split_key(release, each) for each in answered}, answers, sweep.run, links.target_of(link),
+        {each: split_key(release, each) for each in answered}, answers, sweep.run, pairs.target_of(link),
         reported=split, select_on=Split.DEV if Split.DEV in answered else None, head=head(link, split),
     )  # fmt: skip
 

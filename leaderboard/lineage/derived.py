@@ -5,13 +5,13 @@ stands unranked on boards.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from django.db import transaction
 
 from evaluator.errors import InputError
 from leaderboard import intake, quota, states, submissions
-from leaderboard.lineage import links, sweeps
+from leaderboard.lineage import links, pairs
+from leaderboard.lineage.pairs import Parent
 from leaderboard.models import Submission, User
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.queue import Queue, dispatch
@@ -21,17 +21,9 @@ MOST_PARTS = 20
 DECIMALS = 6
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parent:
-    """One of the checkpoints that a merge is the weighted mean of."""
-
-    submission: Submission
-    weight: float
-
-
 def submit_merge(submission: Submission, alpha: float, model: str, *, by: User) -> Submission:
     """Submit (1 − α)·base + α·tuned as `model`. InputError where there is no pair, or α is no place between the two."""
-    base = sweeps.require_pair(link := links.in_force(submission), submission)
+    base = pairs.require_pair(link := pairs.in_force(submission), submission)
     alpha = round(alpha, DECIMALS)
     if not 0 < alpha < 1:
         message = "α must lie between 0 (the base itself) and 1 (the tuned model itself), such as 0.5."
@@ -48,22 +40,14 @@ def submit_soup(fine_tunes: Sequence[Submission], model: str, *, by: User) -> Su
     if not 2 <= len({found.pk for found in fine_tunes}) <= MOST_PARTS:
         message = f"A soup takes 2 to {MOST_PARTS} different checkpoints."
         raise InputError.single("soup_parts", message, field="parts")
-    named = [links.in_force(found) for found in fine_tunes]
-    base = sweeps.require_pair(named[0], fine_tunes[0])
+    named = [pairs.in_force(found) for found in fine_tunes]
+    base = pairs.require_pair(named[0], fine_tunes[0])
     for found, link in zip(fine_tunes, named, strict=True):
-        if sweeps.require_pair(link, found) != base:
+        if pairs.require_pair(link, found) != base:
             message = "These were not tuned from one base, so their mean means nothing. Choose fine-tunes of one base."
             raise InputError.single("soup_other_base", message, field="parts")
     weight = 1 / len(fine_tunes)
     return _submit([Parent(submission=found, weight=weight) for found in fine_tunes], model, base, [], by=by)
-
-
-def parents_of(derived: Submission) -> list[Parent]:
-    """What a derived submission is made of, in the order in which it was stated."""
-    stated = (derived.merge or {}).get("parts", [])
-    found = Submission.objects.select_related("model", "release").in_bulk([part["submission"] for part in stated])
-    by_id = {str(pk): submission for pk, submission in found.items()}
-    return [Parent(submission=by_id[part["submission"]], weight=part["weight"]) for part in stated]
 
 
 def _submit(

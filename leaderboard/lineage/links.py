@@ -10,21 +10,17 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from evaluator.analyses.target import Target, check_target, parse_target, target_rows
+from evaluator.analyses.target import check_target, parse_target, target_rows
 from evaluator.errors import InputError, Problem
 from evaluator.release.info import info_from_json
 from evaluator.release.schema import Split
 from leaderboard import permissions, states
 from leaderboard.boards.compute import key_index
-from leaderboard.boards.names import default_split
 from leaderboard.boards.summary import known_values
-from leaderboard.lineage import requests
+from leaderboard.lineage import pairs, requests
 from leaderboard.models import BaseLink, Model, Release, Report, Submission, User
 from leaderboard.models.submissions import SubmissionKind
-from leaderboard.states import SubmissionState
 
-FIELD = "base"
-GONE = (SubmissionState.REJECTED, SubmissionState.WITHDRAWN)
 LONGEST_CHAIN = 50
 
 
@@ -46,7 +42,7 @@ def declare(submission: Submission, base: str, target: Collection[str], *, by: U
         assert named is not None, "an unknown base is a problem"
         model, artefact = named
         words = {"model": model, "base": artefact, "target": sorted(set(target))}
-        standing = in_force(submission)
+        standing = pairs.in_force(submission)
         if standing is not None and words == {name: getattr(standing, name) for name in words}:
             return standing
         BaseLink.objects.filter(submission=submission, superseded_at=None).update(superseded_at=Now())
@@ -60,11 +56,6 @@ def declare(submission: Submission, base: str, target: Collection[str], *, by: U
         )  # fmt: skip
         requests.request(link)
     return link
-
-
-def in_force(submission: Submission) -> BaseLink | None:
-    """What its author says now."""
-    return BaseLink.objects.filter(submission=submission, superseded_at=None).first()
 
 
 def find(user: User, release: Release, base: str) -> tuple[Model, Submission | None] | None:
@@ -81,15 +72,10 @@ def find(user: User, release: Release, base: str) -> tuple[Model, Submission | N
 
 def artefact_of(model: Model, release: Release, among: QuerySet[Submission]) -> Submission | None:
     """The submission that stands for a model as a base on one release, of those in `among`."""
-    rows = list(among.filter(model=model, release=release).exclude(state__in=GONE).order_by("-created_at"))
+    rows = list(among.filter(model=model, release=release).exclude(state__in=pairs.GONE).order_by("-created_at"))
     shown = [row for row in rows if row.pk == model.shown_submission_id]
     checkpoints = [row for row in rows if row.kind == SubmissionKind.CHECKPOINT]
     return next(iter(shown or checkpoints or rows), None)
-
-
-def target_of(link: BaseLink) -> Target | None:
-    """The link's target domain; None where none was declared."""
-    return parse_target(link.target) if link.target else None
 
 
 def has_scores(submission: Submission) -> bool:
@@ -102,18 +88,18 @@ def base_problems(user: User, release: Release, base: str) -> Iterator[Problem]:
     named = find(user, release, base)
     if named is None:
         message = f"No model or submission {base[:80]!r} is known. Give a model's short name or a submission's id."
-        yield Problem(code="unknown_base", field=FIELD, message=message)
+        yield Problem(code="unknown_base", field=pairs.FIELD, message=message)
         return
     model, artefact = named
     if model.is_baseline:
         message = f"{model} is a baseline, which nothing is tuned from. Name a model."
-        yield Problem(code="base_is_baseline", field=FIELD, message=message)
+        yield Problem(code="base_is_baseline", field=pairs.FIELD, message=message)
     if artefact is not None and artefact.release_id != release.pk:
         message = f"That submission answers {artefact.release}, not {release}. Name one on the same release."
-        yield Problem(code="base_other_release", field=FIELD, message=message)
-    if artefact is not None and artefact.state in GONE:
+        yield Problem(code="base_other_release", field=pairs.FIELD, message=message)
+    if artefact is not None and artefact.state in pairs.GONE:
         message = f"That submission of {model} was {artefact.state}, so its answers are not to be used. Name another."
-        yield Problem(code=f"base_{artefact.state}", field=FIELD, message=message)
+        yield Problem(code=f"base_{artefact.state}", field=pairs.FIELD, message=message)
 
 
 def _cycle_problems(user: User, submission: Submission, base: str) -> Iterator[Problem]:
@@ -127,7 +113,7 @@ def _cycle_problems(user: User, submission: Submission, base: str) -> Iterator[P
                 "A submission cannot be its own base. Name what it was tuned from." if not seen else
                 f"{seen[0].model} goes back to this submission already ({chain}). Name what came before it."
             )  # fmt: skip
-            yield Problem(code="base_cycle", field=FIELD, message=message)
+            yield Problem(code="base_cycle", field=pairs.FIELD, message=message)
             return
         seen.append(at)
         link = BaseLink.objects.filter(submission=at, superseded_at=None).select_related("base__model").first()
@@ -144,6 +130,6 @@ def target_problems(release: Release, target: Collection[str]) -> Iterator[Probl
                 known.setdefault(facet, set()).update(values)
         check_target(parsed, known)
         if parsed:
-            target_rows(key_index(release, default_split(info_from_json(release.info))), parsed)
+            target_rows(key_index(release, info_from_json(release.info).default_split), parsed)
     except InputError as error:
         yield from error.problems

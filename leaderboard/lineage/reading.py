@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from evaluator.errors import InputError
 from evaluator.release.schema import Split
 from leaderboard import permissions
-from leaderboard.lineage import sweeps
+from leaderboard.lineage import pairs
 from leaderboard.lineage.kinship import Kinship, Suggestion, of_link, suggested
 from leaderboard.models import Analysis, BaseLink, Entry, Evaluation, Model, Release, Submission
 from leaderboard.models.lineage import AnalysisKind
@@ -48,7 +48,7 @@ class Lineage:
     @property
     def sweeping(self) -> bool:
         """Whether the sweep is going on."""
-        return sweeps.is_going_on(self.sweep)
+        return pairs.is_going_on(self.sweep)
 
 
 def of_submission(user: AnyUser, submission: Submission) -> Lineage:
@@ -60,7 +60,7 @@ def of_submission(user: AnyUser, submission: Submission) -> Lineage:
         return Lineage(tuned=submission)
     analyses = list(Analysis.objects.filter(link=link, superseded_at=None)) if link else []
     shown = analyses if inspects else [each for each in analyses if _published(each, link)]
-    sweep = sweeps.latest(submission, link.base) if link and link.base else None
+    sweep = pairs.latest_sweep(submission, link.base) if link and link.base else None
     return Lineage(
         tuned=submission, link=link, may_change=inspects and submission.state != SubmissionState.WITHDRAWN,
         forgetting={each.split: each for each in shown if each.kind == AnalysisKind.FORGETTING},
@@ -154,7 +154,7 @@ def _refusal(link: BaseLink | None, submission: Submission) -> tuple[str, str] |
     if link is None:
         return None
     try:
-        sweeps.require_pair(link, submission)
+        pairs.require_pair(link, submission)
     except InputError as error:
         return error.problems[0].code, error.problems[0].message
     return None

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from evaluator.errors import InputError
 from evaluator.sandbox import MergeJob, MergePart, merge_in_child
 from leaderboard import bases, storage
-from leaderboard.lineage.derived import parents_of
+from leaderboard.lineage.pairs import parents_of
 from leaderboard.models import Submission
 from leaderboard.queue.claims import Claim
 from leaderboard.states import SubmissionState, TransitionRefused

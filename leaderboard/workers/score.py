@@ -20,7 +20,7 @@ from evaluator.scoring import score as score_answers
 from evaluator.scoring.baselines import score_chance
 from leaderboard import publication, states, storage
 from leaderboard.baselines import Baseline
-from leaderboard.lineage import analyses, links, requests
+from leaderboard.lineage import analyses, pairs, requests
 from leaderboard.models import Evaluation, KeyRevision, Report, Submission
 from leaderboard.models.submissions import Purpose
 from leaderboard.queue.claims import Claim
@@ -48,7 +48,7 @@ def score(claim: Claim, should_stop: Callable[[], bool]) -> None:
 
 def _score_sweep(evaluation: Evaluation, claim: Claim) -> None:
     """A sweep has no report: what it gives is the interpolation of its link."""
-    link = links.in_force(evaluation.submission)
+    link = pairs.in_force(evaluation.submission)
     if link is not None:
         analyses.bring_up_to_date(link)
     states.advance_evaluation(evaluation, EvaluationState.SCORED, held_token=claim.token)

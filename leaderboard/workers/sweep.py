@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
-from evaluator.answering.sweep_answers import write_sweep
 
 from evaluator.answering.parts import Resume
+from evaluator.answering.sweep_answers import write_sweep
 from evaluator.answers import Protocol
 from evaluator.encoders.choices import Device, Precision
 from evaluator.errors import EvaluationFailed
@@ -18,7 +18,7 @@ from evaluator.pixels.cache import PixelCache
 from evaluator.sandbox import SweepJob, sweep_in_child
 from evaluator.sandbox.fingerprint import sweep_fingerprint
 from leaderboard import bases, parts, storage
-from leaderboard.lineage import sweeps
+from leaderboard.lineage import pairs
 from leaderboard.models import Evaluation, Submission
 from leaderboard.queue.claims import Claim
 from leaderboard.states import SubmissionState
@@ -38,10 +38,10 @@ def run(
         storage.local_files(base) as base_file, bases.local_base(base) as base_base,
     ):  # fmt: skip
         job = SweepJob(
-            release=storage.release_folder(tuned.release), splits=sweeps.splits_answered(evaluation),
+            release=storage.release_folder(tuned.release), splits=pairs.splits_answered(evaluation),
             tuned=tuned_file, tuned_base=tuned_base, tuned_sha256=_validated(tuned),
             base=base_file, base_base=base_base, base_sha256=_validated(base),
-            architecture=tuned.architecture, alphas=sweeps.ALPHAS, protocol=Protocol(evaluation.protocol),
+            architecture=tuned.architecture, alphas=pairs.ALPHAS, protocol=Protocol(evaluation.protocol),
             device=Device(settings.EVALUATION_DEVICE), precision=Precision(settings.EVALUATION_PRECISION),
             timeout_s=settings.EVALUATION_TIMEOUT_S,
             cache=PixelCache(folder=settings.PIXEL_CACHE_ROOT, max_bytes=settings.PIXEL_CACHE_BYTES),

@@ -30,7 +30,8 @@ def live(request, transactional_db, workers):
     """The running system with a release that has the module's SPLITS and nothing else in it."""
     splits = request.module.SPLITS
     hub = releases.HubOptions(splits="given", name="faults")
-    workers.release = releases.import_release(tiny_hub(splits, ITEMS_PER_SPLIT), "faults", hub=hub)
+    items = getattr(request.module, "ITEMS_PER_SPLIT", ITEMS_PER_SPLIT)
+    workers.release = releases.import_release(tiny_hub(splits, items), "faults", hub=hub)
     workers.users = [make_user(), make_user()]
     workers.thaw()
     yield workers

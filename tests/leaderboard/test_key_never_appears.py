@@ -20,6 +20,7 @@ from evaluator.release.schema import Split
 from evaluator.sandbox.handover import as_stream
 from leaderboard import submissions
 from leaderboard.intake import NewSubmission
+from leaderboard.lineage import derived, sweeps
 from leaderboard.models import Evaluation, Release, Submission
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.queue import Queue
@@ -85,9 +86,15 @@ def test_no_hidden_field_leaves_the_key(tmp_path, sentinel, corner, roots, setti
     release = import_with_sentinels(tmp_path, sentinel, corner)
     owner, staff = make_user(), make_user(is_staff=True)
     checkpoint = submit(owner, release, tiny_weights(), model="mine", kind=SubmissionKind.CHECKPOINT, architecture=TINY)
+    fields = {"kind": SubmissionKind.CHECKPOINT, "architecture": TINY, "base": "mine"}
+    tuned = submit(owner, release, tiny_weights(1), model="tuned", **fields)
     wrong = tmp_path / "wrong.jsonl"
     wrong.write_text(json.dumps({"dataset": "cells_a", "image_id": "x", "question": "stain", "option": 0}) + "\n")
     rejected = submit(owner, release, wrong, model="mine", kind=SubmissionKind.PREDICTIONS, split="test")
+    for queue in Queue:
+        drain(queue)
+    sweeps.ask(tuned, by=owner)
+    merge = derived.submit_merge(tuned, 0.5, "merge", by=owner)
     for queue in Queue:
         drain(queue)
     assert set(Evaluation.objects.values_list("state", flat=True)) == {EvaluationState.SCORED}
@@ -95,7 +102,9 @@ def test_no_hidden_field_leaves_the_key(tmp_path, sentinel, corner, roots, setti
 
     found = [surface for folder in roots for surface in surfaces.files(folder)] + list(surfaces.tables())
     starts = ["/", "/api/v1/schema/", "/api/v1/releases/", "/api/v1/models/", "/releases/hidden/", "/models/"]
-    starts += [f"{prefix}/submissions/{row.pk}/" for row in (checkpoint, rejected) for prefix in ("", "/api/v1")]
+    shown = (checkpoint, tuned, merge, rejected)
+    starts += [f"{prefix}/submissions/{row.pk}/" for row in shown for prefix in ("", "/api/v1")]
+    starts += [f"/api/v1/submissions/{tuned.pk}/{what}/" for what in ("lineage", "forgetting", "interpolation")]
     for board, split in product(("overall", "fine", "cells_a", "coarse-stain", "localisation-cells_a"), SPLITS):
         starts += [f"/releases/hidden/{board}/?split={split}", f"/api/v1/releases/hidden/boards/{board}/?split={split}"]
     for user in (None, owner, staff):

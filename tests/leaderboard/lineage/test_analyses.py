@@ -1,5 +1,7 @@
 """Forgetting on the server: made when both sides are scored, made again when either changes, read by who may."""
 
+import json
+
 import numpy as np
 import pytest
 from django.contrib.auth.models import AnonymousUser
@@ -7,6 +9,7 @@ from django.core.management import CommandError, call_command
 
 from evaluator.analyses.forgetting import Side, analysis_head, forgetting
 from evaluator.analyses.target import parse_target
+from evaluator.cli import main
 from evaluator.release.info import info_from_json
 from evaluator.release.read import read_questions
 from evaluator.release.schema import Split
@@ -60,6 +63,23 @@ def test_it_is_made_for_every_split_and_is_what_the_library_gives(pair, release)
         )  # fmt: skip
         assert made.document == expected
     assert live()[1].document["headline"]["all"]["delta"]["estimate"] < 0  # it was made to be worse
+
+
+def test_the_command_gives_the_stored_document_from_the_stored_answers(pair, release, tmp_path):
+    drain(Queue.SCORE)
+    made, [target] = live()[1], pair[1].base_links.get().target
+    paths = []
+    for submission in pair:
+        evaluation = submission.evaluations.get(split="test")
+        with storage.local_path(evaluation.answers_sha256) as path:
+            paths.append(tmp_path / f"{submission.model.slug}.parquet")
+            paths[-1].write_bytes(path.read_bytes())
+    arguments = [
+        "forgetting", "--release", storage.release_folder(release), "--split", "test", "--base", paths[0], "--tuned",
+        paths[1], "--target", target, "--key", storage.key_folder(release, 1), "--out", tmp_path / "forgetting.json",
+    ]  # fmt: skip
+    assert main([str(argument) for argument in arguments]) == 0
+    assert json.loads((tmp_path / "forgetting.json").read_text()) == made.document
 
 
 def test_a_request_left_by_a_crash_is_served(pair):

@@ -4,7 +4,7 @@ import pytest
 
 from evaluator.errors import InputError
 from leaderboard import publication, submissions
-from leaderboard.lineage import links
+from leaderboard.lineage import links, pairs
 from leaderboard.models import BaseLink
 from leaderboard.queue import Queue
 from leaderboard.workers.drain import drain
@@ -44,7 +44,7 @@ def test_what_is_declared_after_scores_says_so_and_the_earlier_word_stays(releas
     second = links.declare(tuned, "base", [f"modality={some_value(release)}"], by=author)
     first.refresh_from_db()
     assert (first.after_scores, second.after_scores) == (False, True)
-    assert first.superseded_at is not None and links.in_force(tuned) == second
+    assert first.superseded_at is not None and pairs.in_force(tuned) == second
 
 
 def test_a_base_that_cannot_be_one_is_refused_by_name(release, author, stranger):

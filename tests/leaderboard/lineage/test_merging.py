@@ -1,6 +1,7 @@
 """Sweeps and merges through the real workers: one button, one evaluation, one analysis; a merge as a submission."""
 
 import io
+import json
 
 import pytest
 import torch
@@ -11,13 +12,14 @@ from safetensors.torch import load_file
 
 from evaluator.answering.sweep_answers import answers_at, read_sweep
 from evaluator.answers import read_answers
+from evaluator.cli import main
 from evaluator.errors import InputError
 from evaluator.release.schema import Split
 from leaderboard import files, publication, storage, submissions
 from leaderboard.boards.marks import MERGED, marks_of
 from leaderboard.boards.snapshots import get_board
 from leaderboard.intake import NewSubmission
-from leaderboard.lineage import derived, links, reading, sweeps
+from leaderboard.lineage import derived, links, pairs, reading, sweeps
 from leaderboard.models import Evaluation, Submission
 from leaderboard.models.submissions import Purpose, SubmissionKind
 from leaderboard.queue import Queue
@@ -38,7 +40,7 @@ def tuned_weights():
     """The tiny weights with every image weight moved a little; the text tower untouched."""
     torch.manual_seed(7)
     state = {
-        name: tensor + 0.05 * torch.randn_like(tensor) if name.startswith("visual.") else tensor
+        name: tensor + 0.001 * torch.randn_like(tensor) if name.startswith("visual.") else tensor
         for name, tensor in tiny_state(0).items()
     }
     return write_state(state, run_folder("tuned-") / "tuned.safetensors")
@@ -81,7 +83,7 @@ def checkpoint(author, release, path, slug, **fields) -> Submission:
     return Submission.objects.get(pk=made.pk)
 
 
-def test_one_button_gives_one_sweep_whose_ends_are_the_parents_answers(release, author, tuned_weights, capsys):
+def test_one_button_gives_one_sweep_that_ends_in_the_parents_answers(release, author, tuned_weights, tmp_path, capsys):
     submit(author, release, tiny_weights(), "base")
     submit(author, release, tuned_weights, "tuned", base="base")
     submit(author, release, tiny_weights(5), "other", base="base", publish=False)
@@ -101,7 +103,7 @@ def test_one_button_gives_one_sweep_whose_ends_are_the_parents_answers(release, 
             with storage.local_path(evaluation.answers_sha256) as path:
                 assert answers_at(swept, split, alpha).equals(read_answers(path))
     document = reading.of_submission(author, tuned).interpolation.document
-    assert [round(point["alpha"], 6) for point in document["alphas"]] == list(sweeps.ALPHAS)
+    assert [round(point["alpha"], 6) for point in document["alphas"]] == list(pairs.ALPHAS)
     reports = [parent.evaluations.get(split="test", purpose=Purpose.SCORE).reports.get().document for parent in pair]
     for point, report in zip((document["alphas"][0], document["alphas"][-1]), reports, strict=True):
         assert point["aggregates"]["macro"]["estimate"] == report["aggregates"]["macro"]["1"]["estimate"]
@@ -111,6 +113,15 @@ def test_one_button_gives_one_sweep_whose_ends_are_the_parents_answers(release, 
     assert reading.of_submission(AnonymousUser(), tuned).interpolation is not None
     call_command("rescore", verify=True)
     assert "0 differences" in capsys.readouterr().out
+    out = tmp_path / "interpolation.json"
+    with storage.local_files(base) as base_file, storage.local_files(tuned) as tuned_file:
+        arguments = [
+            "interpolate", "--release", storage.release_folder(release), "--split", "test", "--select-on", "dev",
+            "--base", base_file, "--tuned", tuned_file, "--architecture", TINY, "--alphas", "0:1:0.05",
+            "--key", storage.key_folder(release, 1), "--out", out,
+        ]  # fmt: skip
+        assert main([str(argument) for argument in arguments]) == 0
+    assert json.loads(out.read_text()) == document
 
 
 def assert_looks_like(author, base, tuned, other) -> None:
@@ -156,7 +167,7 @@ def test_a_merge_is_a_submission_of_its_own_unranked_and_linked(pair, release, a
     merge.refresh_from_db()
     assert merge.state == SubmissionState.ACCEPTED, merge.problems
     assert submissions.combined_state(merge) == "scored"
-    assert [(each.submission, each.weight) for each in derived.parents_of(merge)] == [(base, 0.65), (tuned, 0.35)]
+    assert [(each.submission, each.weight) for each in pairs.parents_of(merge)] == [(base, 0.65), (tuned, 0.35)]
     with storage.local_files(merge) as path, storage.local_files(base) as zero, storage.local_files(tuned) as one:
         made, first, last = load_file(path), load_file(zero), load_file(one)
     for name, tensor in made.items():
