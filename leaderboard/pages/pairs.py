@@ -6,7 +6,7 @@ from evaluator.release.info import info_from_json
 from evaluator.release.paper_merges import paper_merges
 from leaderboard import files, permissions
 from leaderboard.detail import SPLIT_ORDER
-from leaderboard.lineage import derived
+from leaderboard.lineage.pairs import parents_of
 from leaderboard.lineage.reading import Lineage
 from leaderboard.models import Analysis, Submission
 from leaderboard.models.submissions import SubmissionKind
@@ -65,7 +65,7 @@ def made_of(merge: Submission, user: AnyUser) -> list[dict[str, Any]]:
     return [
         {"submission": parent.submission if visible.filter(pk=parent.submission.pk).exists() else None,
          "weight": parent.weight}
-        for parent in derived.parents_of(merge)
+        for parent in parents_of(merge)
     ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import re
 import pytest
 from django.test import Client
 
-from leaderboard.lineage import links
+from leaderboard.lineage import links, pairs
 from leaderboard.models import BaseLink, Evaluation, Submission
 from leaderboard.models.submissions import Purpose
 from leaderboard.states import EvaluationState
@@ -87,7 +87,7 @@ def test_the_interpolation_stands_as_figures_and_as_a_table(standing, tuned):
     assert "α = 0.95 is left out. The model gave NaN or infinite numbers" in text
     curve = json.loads(re.search(r'<script id="curve" type="application/json">(.*?)</script>', html)[1])
     assert any(trace.get("name") == "inside the target" for trace in curve["data"])
-    table = html[html.index('The figures as a table') :]
+    table = html[html.index("The figures as a table") :]
     assert table.count("<tr", 0, table.index("</table>")) == 1 + 20
     assert "plotly-basic" in html and 'src="/static' in html and " defer" in html
     assert "Submit the merge" not in text  # another author's
@@ -117,7 +117,7 @@ def test_a_suggested_base_is_taken_with_one_press(standing):
     assert "It looks like a fine-tune of strong" in text_of(client.get(address))
     assert 'value="strong"' in client.get(address).content.decode()  # filled in, so that one press takes it
     client.post(address, {"base": "", "accept": str(standing.published.pk), "target": TARGET[:1]})
-    assert links.in_force(standing.hidden).base == standing.published
+    assert pairs.in_force(standing.hidden).base == standing.published
 
 
 def test_one_press_queues_the_sweep_and_its_progress_is_shown(standing):
