@@ -1,7 +1,8 @@
 """P1 and P2: 21 α between base and tuned. `python -m tests.bench sweep`.
 
-A release of 256 micrographs of 512 px, a ViT of 3.2 M parameters in its image tower (64 px), random weights and a tuned
-copy in which every tensor differs; fp32, one process, no cache of pixels. Start-up (imports) is left out on both sides.
+A release of 256 micrographs of 512 px, a ViT of 3.4 M parameters in its image tower (80 px, 25 patches), random weights
+and a tuned copy in which every tensor differs; fp32, one process, no cache of pixels. Start-up (imports) is left out on
+both sides.
 
 P1: our sweep, from opening both checkpoints to the answers at all α, against the loop that follows wise-ft's
 `wise_ft.py`: for each α mix the two state dicts, save the mixed model, load it again, open, transform and embed every
@@ -17,6 +18,7 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -43,12 +45,12 @@ from tests.bench.table import Row, compare, report, seconds
 from tests.builders.pairs import tuned_state
 from tests.builders.weights import write_state
 
-IMAGES, PX = 256, 512
+IMAGES, PX, SIDE = 256, 512, 80
 ALPHAS = tuple(number / 20 for number in range(21))
 LOOPED = (0.0, 0.5, 1.0)
 GOAL, EFFICIENCY, ROUNDS, TOLERANCE = 4.0, 0.9, 3, 1e-5
 CONFIG = {
-    "embed_dim": 64, "vision_cfg": {"image_size": 64, "patch_size": 8, "width": 256, "layers": 4, "head_width": 64},
+    "embed_dim": 64, "vision_cfg": {"image_size": SIDE, "patch_size": 16, "width": 256, "layers": 4, "head_width": 64},
     "text_cfg": {"context_length": 48, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 3},
 }  # fmt: skip
 
@@ -69,13 +71,14 @@ def main() -> None:
         setting = prepare(Path(name))
         difference = check(setting, sweep(setting))
         print(f"  same choices at {len(LOOPED)} alphas; largest difference of a score at the ends {difference:.1e}")
-        compare(
+        compared = compare(
             lambda: sweep(setting), lambda: [loop(setting, alpha) for alpha in LOOPED], ROUNDS,
             scale=len(ALPHAS) / len(LOOPED),
-        ).report(
+        )  # fmt: skip
+        compared.report(
             "P1", f"{IMAGES} images of {PX} px, {len(ALPHAS)} alphas / wise-ft loop of {len(LOOPED)}, scaled", GOAL
         )  # fmt: skip
-        measure_efficiency(setting)
+        report_efficiency(setting, median(compared.ours))
 
 
 def prepare(folder: Path) -> Setting:
@@ -109,7 +112,7 @@ def loop(setting: Setting, alpha: float) -> tuple[np.ndarray, np.ndarray]:
     save_file({name: ((1 - alpha) * first[name] + alpha * second[name]).contiguous() for name in first}, mixed)
     model = ours.build_model(setting.architecture)
     model.load_state_dict(load_file(mixed))
-    transform = open_clip.image_transform(64, is_train=False)
+    transform = open_clip.image_transform(SIDE, is_train=False)
     tokenizer = open_clip.SimpleTokenizer(context_length=48)
     items = read_items(setting.release, Split.TEST)
     asked = ask(items, read_questions(setting.release, Split.TEST), Protocol.CAPTIONS)
@@ -154,15 +157,15 @@ def check(setting: Setting, done: Sweep) -> float:
     return largest
 
 
-def measure_efficiency(setting: Setting) -> None:
-    """The model's own passes, beside the whole sweep, in turn."""
+def report_efficiency(setting: Setting, sweep_s: float) -> None:
+    """The model's own passes beside the whole sweep."""
     model = ours.build_model(setting.architecture)
     encoder = ours.wrap_model(model, setting.architecture, prepare_device(Device.CPU), Precision.FP32)
     items = read_items(setting.release, Split.TEST)
     asked = ask(items, read_questions(setting.release, Split.TEST), Protocol.CAPTIONS)
-    lengths = sorted(range(len(asked.texts)), key=lambda place: encoder.n_tokens(asked.texts[place]))
-    tokens = [encoder.tokenizer([asked.texts[i] for i in some]) for some in batches(lengths, BATCH_SIZES["cpu"].texts)]
-    pixels = torch.rand(BATCH_SIZES["cpu"].images, 3, 64, 64)
+    by_length = sorted(asked.texts, key=encoder.n_tokens)
+    tokens = [encoder.tokenizer(some) for some in batches(by_length, BATCH_SIZES["cpu"].texts)]
+    pixels = torch.rand(BATCH_SIZES["cpu"].images, 3, SIDE, SIDE)
 
     def forward() -> None:
         with torch.inference_mode():
@@ -171,15 +174,12 @@ def measure_efficiency(setting: Setting) -> None:
             for some in tokens:
                 ours.encode_text(model, some)
 
-    walls, passes = [], []
-    for _ in range(ROUNDS):
-        passes.append(len(ALPHAS) * min(seconds(forward)[0] for _ in range(3)))
-        walls.append(seconds(lambda: sweep(setting))[0])
-    efficiency = float(np.median([spent / wall for spent, wall in zip(passes, walls, strict=True)]))
+    forward()
+    passes_s = median(seconds(lambda: [forward() for _ in ALPHAS])[0] for _ in range(ROUNDS))
     report(Row(
         id="P2", workload=f"{len(ALPHAS)} x forward passes / whole sweep, decoding included",
-        ours=f"{efficiency:.2f} ({np.median(passes):.3g} s / {np.median(walls):.3g} s)", goal=f"≥ {EFFICIENCY:g}",
-        met=efficiency >= EFFICIENCY,
+        ours=f"{passes_s / sweep_s:.2f} ({passes_s:.3g} s / {sweep_s:.3g} s)", goal=f"≥ {EFFICIENCY:g}",
+        met=passes_s / sweep_s >= EFFICIENCY,
     ))  # fmt: skip
 
 
