@@ -56,7 +56,7 @@ def test_from_a_fine_tune_to_its_merge(page: Page, browser: Browser, live_server
     expect(page.locator("#merging .plot .main-svg").first).to_be_visible()
     assert page.locator("#merging .plot").count() == 2
     page.get_by_text("The figures as a table").click()
-    expect(page.locator(".alphas tbody tr")).to_have_count(21)
+    expect(page.locator(".alphas").first.locator("tbody tr")).to_have_count(21)
 
     page.get_by_role("link", name="Submit the merge").click()
     page.get_by_label("α, the share of the tuned model").select_option("0.35")
