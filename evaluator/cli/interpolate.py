@@ -19,7 +19,7 @@ from evaluator.analyses.target import Target, parse_target, target_rows
 from evaluator.answering.sweep_answers import read_sweep, write_sweep_run
 from evaluator.architectures.registry import find_architecture
 from evaluator.cli.answer import add_how
-from evaluator.cli.files import require_file
+from evaluator.cli.files import require_file, write_document
 from evaluator.cli.progress import ProgressLine
 from evaluator.cli.score import KEY_REVISION
 from evaluator.cli.sweep import add_pair, base_of, parse_alphas, show_sweep
@@ -27,7 +27,6 @@ from evaluator.errors import EvaluationFailed, InputError
 from evaluator.pixels.cache import PixelCache
 from evaluator.release.schema import Split
 from evaluator.sandbox import SweepJob, sweep_in_child
-from evaluator.scoring import canonical_json
 
 EXAMPLE = """\
 example:
@@ -74,10 +73,7 @@ def run(args: argparse.Namespace) -> None:
         keys, answers, record, target, reported=args.split, select_on=args.select_on,
         head=analysis_head(keys[args.split].info, args.split, key_revision=KEY_REVISION),
     )  # fmt: skip
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    partial = args.out.with_name(args.out.name + ".part")
-    partial.write_bytes(canonical_json(found))
-    partial.replace(args.out)
+    write_document(found, args.out)
     show_sweep(record)
     _show(found)
     print(f"written to {args.out}")

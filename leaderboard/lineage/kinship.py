@@ -66,7 +66,7 @@ def of_link(link: BaseLink) -> Kinship | None:
 
 def _candidates(submission: Submission) -> Iterator[Submission]:
     rows = Submission.objects.filter(
-        kind=SubmissionKind.CHECKPOINT, state=SubmissionState.ACCEPTED, merge=None, facts__has_key="sketch"
+        kind=SubmissionKind.CHECKPOINT, state=SubmissionState.ACCEPTED, merge__isnull=True, facts__has_key="sketch"
     ).exclude(Q(model=submission.model) | Q(pk=submission.pk))
     visible = permissions.visible_to(submission.owner, rows)
     yield from visible.order_by("-model__is_reference", "-created_at")[:MOST_COMPARED].iterator(chunk_size=20)

@@ -94,7 +94,7 @@ def test_no_hidden_field_leaves_the_key(tmp_path, sentinel, corner, roots, setti
     for queue in Queue:
         drain(queue)
     sweeps.ask(tuned, by=owner)
-    merge = derived.submit_merge(tuned, 0.5, "merge", by=owner)
+    merge = derived.submit_merge(Submission.objects.get(pk=tuned.pk), 0.5, "merge", by=owner)
     for queue in Queue:
         drain(queue)
     assert set(Evaluation.objects.values_list("state", flat=True)) == {EvaluationState.SCORED}

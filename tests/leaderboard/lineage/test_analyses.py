@@ -72,8 +72,11 @@ def test_the_command_gives_the_stored_document_from_the_stored_answers(pair, rel
     for submission in pair:
         evaluation = submission.evaluations.get(split="test")
         with storage.local_path(evaluation.answers_sha256) as path:
-            paths.append(tmp_path / f"{submission.model.slug}.parquet")
+            folder = tmp_path / submission.model.slug
+            folder.mkdir()
+            paths.append(folder / "answers.parquet")
             paths[-1].write_bytes(path.read_bytes())
+            (folder / "run.json").write_text(json.dumps({"protocol": evaluation.protocol}))
     arguments = [
         "forgetting", "--release", storage.release_folder(release), "--split", "test", "--base", paths[0], "--tuned",
         paths[1], "--target", target, "--key", storage.key_folder(release, 1), "--out", tmp_path / "forgetting.json",
