@@ -14,6 +14,7 @@ from evaluator.release.schema import Split
 from evaluator.weights.adapter import is_adapter
 from leaderboard import architectures, bases, permissions
 from leaderboard.intake import NewSubmission
+from leaderboard.lineage_forms import TargetForm
 from leaderboard.models import Model, Release, Submission, User
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.numbers import large
@@ -37,7 +38,7 @@ class SeveralFilesField(forms.FileField):
         return [super(SeveralFilesField, self).clean(each, initial) for each in data or [None]]
 
 
-class SubmitForm(forms.Form):
+class SubmitForm(TargetForm):
     """What every submission states."""
 
     kind: SubmissionKind
@@ -52,12 +53,19 @@ class SubmitForm(forms.Form):
         help_text="A short name in lower-case letters, digits, - or _, such as my-clip-b16. A new name makes a new "
         "model; one of yours gets another submission.",
     )
+    base = forms.CharField(
+        required=False, max_length=120, label="Fine-tuned from (optional)",
+        help_text="The short name of a model here, or the id of a submission. With it you see what tuning gained and "
+        "forgot, and can sweep the merge of the two. It can be named later, but then it is marked so.",
+        widget=forms.TextInput({"list": "bases", "autocomplete": "off", "spellcheck": "false"}),
+    )  # fmt: skip
     publish = forms.BooleanField(required=False, label="Publish the reports as soon as they are scored")
 
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         releases = cast(forms.ModelChoiceField, self.fields["release"])
         releases.queryset = permissions.visible_to(user, Release.objects.all())
+        self.offer_targets(releases.queryset)
         self.fields["model"].widget.attrs.update(list="own-models", autocomplete="off", spellcheck="false")
 
     def asked(self) -> NewSubmission:
@@ -66,17 +74,13 @@ class SubmitForm(forms.Form):
         return NewSubmission(
             release=values["release"], model=values["model"], kind=self.kind, publish=values["publish"],
             files=tuple(received(upload) for upload in self._uploads()), split=values.get("split", ""),
-            architecture=values.get("architecture", ""), base=values.get("base", ""),
+            architecture=values.get("architecture", ""), base=values["base"].strip(), target=tuple(values["target"]),
+            kept_private=values.get("kept_private", False),
         )  # fmt: skip
 
     def _uploads(self) -> list[UploadedFile]:
         uploads = self.cleaned_data["file"]
         return uploads if isinstance(uploads, list) else [uploads]
-
-    def refuse(self, error: InputError) -> None:
-        """Show the problems of a refused submission beside their fields."""
-        for problem in error.problems:
-            self.add_error(problem.field if problem.field in self.fields else None, problem.message)
 
 
 class CheckpointForm(SubmitForm):
@@ -87,9 +91,11 @@ class CheckpointForm(SubmitForm):
         help_text="The network that the weights are for. Two architectures can have the same tensors and another "
         "activation: the file fits both, and the scores differ."
     )
-    base = forms.CharField(
-        required=False, max_length=80, label="Fine-tuned from (optional)", help_text="The short name of the base model."
-    )
+    kept_private = forms.BooleanField(
+        required=False, label="Only a base: keep it private, never ranked",
+        help_text="For a checkpoint that you tuned others from. No one but you and the organisers sees it; it serves "
+        "the comparison and merging of what was tuned from it.",
+    )  # fmt: skip
     adapter_base = forms.CharField(
         required=False, max_length=120, label="Base of the adapter",
         help_text="The id of an accepted checkpoint of the same architecture (the last part of its page's address), or "
@@ -102,7 +108,9 @@ class CheckpointForm(SubmitForm):
         "adapter: adapter_model.safetensors and adapter_config.json. "
         "Convert other formats on your own machine: python -m evaluator convert CKPT.pt --out FILE.safetensors",
     )  # fmt: skip
-    field_order = ("release", "model", "architecture", "file", "adapter_base", "base", "publish")
+    field_order = (
+        "release", "model", "architecture", "file", "adapter_base", "base", "target", "publish", "kept_private",
+    )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -163,7 +171,7 @@ class PredictionsForm(SubmitForm):
         help_text="JSONL, CSV or Parquet (also .gz), with the columns dataset, image_id, question, option. "
         "Every question of the split needs an answer; null means abstained.",
     )
-    field_order = ("release", "split", "model", "file", "publish")
+    field_order = ("release", "split", "model", "file", "base", "target", "publish")
 
 
 SUBMIT_FORMS: dict[str, type[SubmitForm]] = {form.kind.value: form for form in (CheckpointForm, PredictionsForm)}

@@ -11,6 +11,19 @@ def percent(fraction: float | None) -> str:
     return f"{fraction * 100:.1f}".replace("-", MINUS)
 
 
+def points(fraction: float | None) -> str:
+    """A difference of two fractions in points, always with its sign: +12.3, −0.4, 0.0."""
+    if fraction is None:
+        return MISSING
+    shown = f"{fraction * 100:+.1f}"
+    return "0.0" if shown in ("+0.0", "-0.0") else shown.replace("-", MINUS)
+
+
+def points_interval(low: float | None, high: float | None) -> str:
+    """'−18.1 to −6.5': with signs in it, a dash between the two would be misread."""
+    return MISSING if low is None or high is None else f"{points(low)} to {points(high)}"
+
+
 def position(fraction: float) -> str:
     """A fraction as a length on a drawn scale: 61.2%."""
     return f"{round(fraction * 100, 1):g}%"

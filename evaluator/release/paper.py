@@ -38,7 +38,7 @@ def paper_rows(board: str, datasets: Collection[str]) -> list[PaperRow]:
     holds every dataset that Table 1 pools and the public release has.
     """
     if board in TABLE_1:
-        held = set(datasets) >= _table_1_datasets()
+        held = set(datasets) >= benchmark_datasets()
         rows = [_from_table_1(model, TABLE_1[board]) for model in _published()["models"] if held and "table_1" in model]
     else:
         reported = [model for model in _published()["models"] if board in datasets and board in model.get("tasks", {})]
@@ -70,7 +70,8 @@ def _fraction(percent: float) -> float:
     return round(percent / 100, 6)
 
 
-def _table_1_datasets() -> set[str]:
+def benchmark_datasets() -> set[str]:
+    """The datasets that the paper's means are over, but for those that the public release lacks."""
     published = _published()
     named = {dataset for model in published["models"] for dataset in model.get("tasks", {})}
     return named - set(published["not_in_the_public_release"])

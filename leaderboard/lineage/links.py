@@ -122,6 +122,8 @@ def _cycle_problems(user: User, submission: Submission, base: str) -> Iterator[P
 
 def target_problems(release: Release, target: Collection[str]) -> Iterator[Problem]:
     """What is wrong with a target domain on `release`; none at all is fine."""
+    if not target:
+        return
     try:
         parsed = parse_target(target)
         known: dict[str, set[str]] = {}

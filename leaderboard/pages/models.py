@@ -19,9 +19,10 @@ from leaderboard.boards.names import OVERALL, default_split
 from leaderboard.boards.render import draw
 from leaderboard.boards.rows import Board, Row
 from leaderboard.forms import ModelForm
+from leaderboard.lineage import reading
 from leaderboard.models import Entry, Model, Release
 from leaderboard.numbers import position
-from leaderboard.pages import runs
+from leaderboard.pages import pairs, runs
 from leaderboard.runs import read_run
 
 SPLITS = [Split.TEST, Split.SEALED, Split.DEV]  # hidden ones first: they are what counts
@@ -53,11 +54,15 @@ def model(request: HttpRequest, slug: str) -> HttpResponse:
     submissions = permissions.visible_to(request.user, found.submissions.select_related("release"))
     unpublished = found.submissions.exclude(Q(entries__isnull=False)).count()
     architecture = architectures.registered_or_none(found.architecture)
+    lineages = [pairs.shown(each, request.user) for each in reading.of_model(request.user, found)]
+    told = [pair for pair in lineages if not pair["is_empty"]]
+    pair = told[0] if told else {"is_empty": True}
     context = {
         "model": found, "standings": [standing for standing in standings if standing], "submissions": submissions,
         "n_unpublished": unpublished, "may_edit": permissions.may_edit(request.user, found),
         "architecture": architecture, "twin": architectures.twin_of(architecture) if architecture else None,
-        **_measured(live),
+        "pair": pair, "other_pairs": told[1:], "has_figures": pair.get("has_figures"),
+        "sweeps": pair.get("is_sweeping"), **_measured(live),
     }  # fmt: skip
     return render(request, "models/model.html", context)
 

@@ -16,9 +16,10 @@ from evaluator.errors import InputError
 from leaderboard import bases, detail, permissions, publication, quota, submissions
 from leaderboard.architectures import registered_or_none
 from leaderboard.forms import SUBMIT_FORMS, CheckpointForm, SubmitForm
+from leaderboard.lineage import choices, reading
 from leaderboard.models import LogLine, Model, Submission, User
 from leaderboard.models.submissions import SubmissionKind
-from leaderboard.pages import architectures, reports, states
+from leaderboard.pages import architectures, pairs, reports, states
 from leaderboard.permissions import Action
 from leaderboard.quota import QuotaExceeded
 
@@ -61,6 +62,7 @@ def _submit_page(request: HttpRequest, person: User, kind: str, form: SubmitForm
         "form": form, "kind": kind, "kinds": list(SUBMIT_FORMS), "left": quota.left_today(person),
         "per_day": settings.SUBMISSIONS_PER_DAY, "limit": settings.MAX_UPLOAD_BYTES,
         "own_models": Model.objects.filter(owner=person), "adapter_bases": bases.suggestions(person),
+        "bases": choices.bases_to_name(person),
         **architectures.chosen_context(architecture),
     }  # fmt: skip
     return render(request, "submissions/submit.html", context, status=status)
@@ -69,7 +71,13 @@ def _submit_page(request: HttpRequest, person: User, kind: str, form: SubmitForm
 @require_safe
 def submission(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Where it stands; its report once scored; what is wrong with it when it was rejected."""
-    return render(request, "submissions/submission.html", _context(request, pk))
+    context = _context(request, pk)
+    pair = pairs.shown(reading.of_submission(request.user, context["submission"]), request.user)
+    page = {
+        "pair": pair, "made_of": pairs.made_of(context["submission"], request.user),
+        "has_figures": pair["has_figures"], "sweeps": pair["is_sweeping"],
+    }  # fmt: skip
+    return render(request, "submissions/submission.html", context | page)
 
 
 @require_safe

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from leaderboard.pages import account, architectures, boards, home, models, organise, releases, submissions
+from leaderboard.pages import account, architectures, boards, home, lineage, models, organise, releases, submissions
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -10,6 +10,7 @@ urlpatterns = [
     path("colours/<str:choice>/", home.theme, name="theme"),
     path("releases/<slug:release>/", releases.release, name="release"),
     path("releases/<slug:release>/packs/<str:split>.zip", releases.pack, name="pack"),
+    path("releases/<slug:release>/forgetting/", lineage.release_forgetting, name="release-forgetting"),
     path("releases/<slug:release>/<slug:board>/", boards.board, name="board"),
     path("architectures/", architectures.architectures, name="architectures"),
     path("architectures/chosen/", architectures.chosen, name="architecture-chosen"),
@@ -24,6 +25,10 @@ urlpatterns = [
     path("submissions/<uuid:pk>/publish/", submissions.publish, name="submission-publish"),
     path("submissions/<uuid:pk>/withdraw/", submissions.withdraw, name="submission-withdraw"),
     path("submissions/<uuid:pk>/cancel/", submissions.cancel, name="submission-cancel"),
+    path("submissions/<uuid:pk>/base/", lineage.base, name="submission-base"),
+    path("submissions/<uuid:pk>/sweep/", lineage.sweep, name="submission-sweep"),
+    path("submissions/<uuid:pk>/merge/", lineage.merge, name="submission-merge"),
+    path("submissions/<uuid:pk>/files/<str:name>", lineage.file, name="submission-file"),
     path("account/", account.account, name="account"),
     path("account/tokens/", account.tokens_page, name="tokens"),
     path("account/tokens/<int:pk>/revoke/", account.revoke, name="token-revoke"),

@@ -10,14 +10,16 @@ from django.utils.safestring import SafeString
 
 from leaderboard import numbers
 from leaderboard.boards import render
-from leaderboard.pages import states
+from leaderboard.pages import pairs, states
 
 register = template.Library()
 register.filter("percent", numbers.percent)
+register.filter("points", numbers.points)
 register.filter("count", numbers.count)
 register.filter("large", numbers.large)
 register.filter("bytes", numbers.size)
 register.filter("duration", numbers.duration)
+register.filter("target_words", pairs.target_words)
 register.filter("tone", states.tone)
 register.filter("drawn", render.drawn)
 register.filter("rank_interval", render.rank_interval)
@@ -28,6 +30,12 @@ def interval(shown: Any) -> str:
     """'60.0–65.1' of what has `low` and `high`; one dash where there is no interval, as for baselines."""
     low, high = (shown["low"], shown["high"]) if isinstance(shown, dict) else (shown.low, shown.high)
     return numbers.MISSING if low is None else f"{numbers.percent(low)}–{numbers.percent(high)}"
+
+
+@register.filter
+def points_interval(change: dict[str, Any]) -> str:
+    """'−18.1 to −6.5' of what has `low` and `high`."""
+    return numbers.points_interval(change["low"], change["high"])
 
 
 @register.filter

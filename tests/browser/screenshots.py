@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--password", default="")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    addresses = {**OPEN, **_addresses(options.url), **(SIGNED_IN if options.user else {})}
+    addresses = {**OPEN, **_addresses(options.url, is_staff=bool(options.user)), **(SIGNED_IN if options.user else {})}
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
@@ -54,7 +54,7 @@ def main() -> None:
         browser.close()
 
 
-def _addresses(url: str) -> dict[str, str]:
+def _addresses(url: str, *, is_staff: bool) -> dict[str, str]:
     """Pages of the current release, named after what stands on its board."""
     releases: list[dict[str, Any]] = requests.get(f"{url}/api/v1/releases/", timeout=20).json()
     if not releases:
@@ -64,11 +64,16 @@ def _addresses(url: str) -> dict[str, str]:
     found = {
         "release": f"{base}/", "board": f"{base}/overall/", "board-task": f"{base}/{task}/",
         "board-all-columns": f"{base}/fine/?columns=all", "board-sorted": f"{base}/overall/?sort={task}",
-        "board-refused": f"{base}/overall/?modality=nothing",
+        "board-refused": f"{base}/overall/?modality=nothing", "forgetting": f"{base}/forgetting/",
     }  # fmt: skip
     rows = requests.get(f"{url}/api/v1/releases/{slug}/boards/overall/", timeout=60).json()["rows"]
     if rows:
         found |= {"model": f"/models/{rows[0]['model']}/", "submission": f"/submissions/{rows[0]['submission']}/"}
+    gains = requests.get(f"{url}/api/v1/releases/{slug}/forgetting/", timeout=60).json()
+    if gains:
+        pair = f"/submissions/{gains[0]['submission']}/"
+        found |= {"tuned": f"/models/{gains[0]['model']}/", "tuned-submission": pair}
+        found |= {"base": f"{pair}base/", "merge": f"{pair}merge/"} if is_staff else {}
     return found
 
 

@@ -11,7 +11,7 @@ from tests.builders.leaderboard import make_model, make_user
 pytestmark = pytest.mark.django_db(transaction=True)
 OPEN_PAGES = (
     "/ /rules/ /models/ /architectures/ /architectures/?search=quickgelu#ViT-B-32-quickgelu /releases/browser/ "
-    "/releases/browser/overall/ /releases/browser/overall/?columns=all /models/strong/ "
+    "/releases/browser/overall/ /releases/browser/overall/?columns=all /releases/browser/forgetting/ /models/strong/ "
     "/account/login/ /account/signup/ /nope"
 ).split()
 SIGNED_IN_PAGES = (
@@ -39,8 +39,8 @@ def sign_in(page: Page) -> None:
 def test_nothing_is_wider_than_a_phone(page: Page, owner):
     page.set_viewport_size({"width": 390, "height": 800})
     sign_in(page)
-    submission = owner.submissions.first()
-    for address in [*OPEN_PAGES, *SIGNED_IN_PAGES, f"/submissions/{submission.pk}/"]:
+    own = f"/submissions/{owner.submissions.first().pk}/"
+    for address in [*OPEN_PAGES, *SIGNED_IN_PAGES, own, f"{own}base/"]:
         page.goto(address)
         wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wider <= 0, f"{address} is {wider} px too wide"

@@ -18,6 +18,7 @@ RULES = {
     "rules": ({}, EVERYONE),
     "theme": ({"choice": "dark"}, (302, 302, 302, 302)),
     "release": ({"release": "standing"}, EVERYONE),
+    "release-forgetting": ({"release": "standing"}, EVERYONE),
     "pack": ({"release": "standing", "split": "test"}, EVERYONE),
     "board": ({"release": "standing", "board": "overall"}, EVERYONE),
     "architectures": ({}, EVERYONE),
@@ -33,6 +34,10 @@ RULES = {
     "submission-publish": ({"pk": "hidden"}, MINE),
     "submission-withdraw": ({"pk": "hidden"}, MINE),
     "submission-cancel": ({"pk": "hidden"}, MINE),
+    "submission-base": ({"pk": "hidden"}, MINE),
+    "submission-sweep": ({"pk": "hidden"}, MINE),
+    "submission-merge": ({"pk": "hidden"}, (SIGN_IN, 404, 404, 404)),  # nothing was swept
+    "submission-file": ({"pk": "hidden", "name": "none"}, (SIGN_IN, 404, 404, 404)),
     "account": ({}, SIGNED_IN),
     "tokens": ({}, SIGNED_IN),
     "token-revoke": ({"pk": 1}, (SIGN_IN, 405, 405, 405)),
@@ -57,6 +62,15 @@ RULES = {
     "api-publish": ({"pk": "hidden"}, (401, 405, 405, 405)),
     "api-withdraw": ({"pk": "hidden"}, (401, 405, 405, 405)),
     "api-cancel": ({"pk": "hidden"}, (401, 405, 405, 405)),
+    "api-gains": ({"release": "standing"}, EVERYONE),
+    "api-lineage": ({"pk": "hidden"}, OWN_SECRET),
+    "api-base": ({"pk": "hidden"}, (401, 405, 405, 405)),
+    "api-sweep": ({"pk": "hidden"}, (401, 405, 405, 405)),
+    "api-merge": ({"pk": "hidden"}, (401, 405, 405, 405)),
+    "api-soups": ({}, (401, 405, 405, 405)),
+    "api-forgetting": ({"pk": "hidden"}, (404, 404, 404, 404)),
+    "api-interpolation": ({"pk": "hidden"}, (404, 404, 404, 404)),
+    "api-file": ({"pk": "hidden", "name": "none"}, (401, 404, 404, 404)),
     "api-unknown": ({}, (404, 404, 404, 404)),
 }
 # Third parties' pages, tested by them: accounts, Django's tables, RQ's dashboard.
@@ -97,7 +111,7 @@ def test_address(name, standing):
     assert tuple(answers) == expected
 
 
-@pytest.mark.parametrize("act", ["publish", "withdraw", "cancel"])
+@pytest.mark.parametrize("act", ["publish", "withdraw", "cancel", "sweep", "merge"])
 def test_a_stranger_can_act_on_no_submission_by_post(act, standing):
     for submission in (standing.hidden, standing.published):
         for address in (f"/submissions/{submission.pk}/{act}/", f"/api/v1/submissions/{submission.pk}/{act}/"):

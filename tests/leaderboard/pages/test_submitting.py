@@ -69,7 +69,7 @@ def test_shards_go_in_by_the_form(client, release, tmp_path):
         ({"file": SimpleUploadedFile("mine.safetensors", b"PK\x03\x04" + b"0" * 99)}, 400, "mine.safetensors"),
         ({"architecture": "nope"}, 400, "Select a valid choice"),
         ({"model": "Not A Slug"}, 400, "lower-case letters"),
-        ({"base": "nobody-knows"}, 400, "No model nobody-knows"),
+        ({"base": "nobody-knows"}, 400, "nobody-knows&#x27; is known"),
         ({"model": "theirs"}, 403, "another author"),
         ({"release": "nope"}, 400, "Select a valid choice"),
     ],
