@@ -104,7 +104,9 @@ def test_one_button_gives_one_sweep_that_ends_in_the_parents_answers(release, au
                 assert answers_at(swept, split, alpha).equals(read_answers(path))
     document = reading.of_submission(author, tuned).interpolation.document
     assert [round(point["alpha"], 6) for point in document["alphas"]] == list(pairs.ALPHAS)
-    reports = [parent.evaluations.get(split="test", purpose=Purpose.SCORE).reports.get().document for parent in (base, tuned)]
+    reports = [
+        parent.evaluations.get(split="test", purpose=Purpose.SCORE).reports.get().document for parent in (base, tuned)
+    ]
     for point, report in zip((document["alphas"][0], document["alphas"][-1]), reports, strict=True):
         assert point["aggregates"]["macro"]["estimate"] == report["aggregates"]["macro"]["1"]["estimate"]
     assert document["merge"]["unchanged_towers"] == ["text"]
