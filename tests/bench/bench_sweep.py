@@ -19,7 +19,6 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -75,7 +74,8 @@ def main() -> None:
             scale=len(ALPHAS) / len(LOOPED),
         )  # fmt: skip
         compared.report(
-            "P1", f"{IMAGES} images of {PX} px, ViT of 3.4 M, {len(ALPHAS)} alphas / wise-ft loop at {len(LOOPED)}, scaled", GOAL
+            "P1", f"{IMAGES} images of {PX} px, ViT of 3.4 M, {len(ALPHAS)} alphas / wise-ft loop at {len(LOOPED)}",
+            GOAL,
         )  # fmt: skip
         report_efficiency(prepare(Path(name), release, LARGER))
 
@@ -177,15 +177,15 @@ def report_efficiency(setting: Setting) -> None:
                 ours.encode_text(model, some)
 
     forward()
-    walls, passes = [], []
+    passes, sweeps = [], []
     for _ in range(ROUNDS):
-        passes.append(seconds(lambda: [forward() for _ in ALPHAS])[0])
-        walls.append(seconds(lambda: sweep(setting))[0])
-    passes_s, sweep_s = median(passes), median(walls)
+        passes.append(seconds(lambda: [forward() for _ in ALPHAS]))
+        sweeps.append(seconds(lambda: sweep(setting)))
+    (spent, spent_cpu), (wall, cpu) = (np.median(side, axis=0) for side in (passes, sweeps))
     report(Row(
         id="P2", workload=f"{len(ALPHAS)} x forward passes of a ViT of 10.8 M / whole sweep",
-        ours=f"{passes_s / sweep_s:.2f} ({passes_s:.3g} s / {sweep_s:.3g} s)", goal=f"≥ {EFFICIENCY:g}",
-        met=passes_s / sweep_s >= EFFICIENCY,
+        ours=f"{spent / wall:.2f} ({spent:.3g} s / {wall:.3g} s; cpu {spent_cpu / cpu:.2f})", goal=f"≥ {EFFICIENCY:g}",
+        met=bool(spent / wall >= EFFICIENCY),
     ))  # fmt: skip
 
 
