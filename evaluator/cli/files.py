@@ -1,7 +1,8 @@
 """Files named on the command line."""
 
 import json
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,20 @@ def read_protocol(answers: Path) -> Protocol:
 def write_document(document: dict[str, Any], path: Path) -> None:
     """Write a document in its one byte form; nobody ever sees half of it. InputError where it cannot be written."""
     partial = path.with_name(path.name + ".part")
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(canonical_json(document))
-        partial.replace(path)
+        try:
+            partial.write_bytes(canonical_json(document))
+            partial.replace(path)
+        finally:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Whatever keeps `path` from being written in the block becomes an InputError, `cannot_write`."""
+    try:
+        yield
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise InputError.single("cannot_write", f"{path} cannot be written ({error}). Name another file.") from error
+        raise InputError.single("cannot_write", f"{path} cannot be written ({error}). Name another place.") from error

@@ -1,7 +1,7 @@
 """`interpolate`: what mixing a fine-tune with its base would give. Weights and key never meet in one process.
 
-A child answers at every α (sandboxed where the architecture is registered); this process reads no weights, and the key
-only when the child is gone.
+A child answers at every α (sandboxed where the architecture is registered) and is given no key; this process reads the
+key and no weights.
 """
 
 import argparse

@@ -55,9 +55,14 @@ def run(args: argparse.Namespace) -> None:
         from evaluator.weights.merging import write_merged
 
         stack.callback(partial.unlink, missing_ok=True)
-        with partial.open("wb") as file:
-            facts = write_merged(file, checkpoints, weights, architecture)
-        partial.replace(args.out)
+        try:
+            with partial.open("wb") as file:
+                facts = write_merged(file, checkpoints, weights, architecture)
+            partial.replace(args.out)
+        except OSError as error:
+            raise InputError.single(
+                "cannot_write", f"{args.out} cannot be written ({error}). Name another file."
+            ) from error
     print(f"{facts['interpolated_tensors']:,} tensors mixed, {facts['equal_tensors']:,} equal in all")
     if facts["copied_from_tuned"]:
         print(f"note: whole numbers cannot be mixed, taken from the last: {', '.join(facts['copied_from_tuned'])}")
