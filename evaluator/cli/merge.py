@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from evaluator.architectures.registry import find_architecture
-from evaluator.cli.files import require_file
+from evaluator.cli.files import require_file, writing
 from evaluator.cli.validate import add_architecture
 from evaluator.errors import InputError, Problem
 from evaluator.weights.adapter import is_adapter
@@ -55,14 +55,10 @@ def run(args: argparse.Namespace) -> None:
         from evaluator.weights.merging import write_merged
 
         stack.callback(partial.unlink, missing_ok=True)
-        try:
+        with writing(args.out):
             with partial.open("wb") as file:
                 facts = write_merged(file, checkpoints, weights, architecture)
             partial.replace(args.out)
-        except OSError as error:
-            raise InputError.single(
-                "cannot_write", f"{args.out} cannot be written ({error}). Name another file."
-            ) from error
     print(f"{facts['interpolated_tensors']:,} tensors mixed, {facts['equal_tensors']:,} equal in all")
     if facts["copied_from_tuned"]:
         print(f"note: whole numbers cannot be mixed, taken from the last: {', '.join(facts['copied_from_tuned'])}")

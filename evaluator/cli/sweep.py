@@ -9,7 +9,7 @@ from evaluator.answering.progress import Progress
 from evaluator.answering.sweep_answers import MAX_ALPHAS, check_alphas, write_sweep_run
 from evaluator.architectures.registry import find_architecture
 from evaluator.cli.answer import add_how, settings_of
-from evaluator.cli.files import require_file
+from evaluator.cli.files import require_file, writing
 from evaluator.cli.progress import ProgressLine
 from evaluator.cli.validate import add_architecture
 from evaluator.errors import InputError
@@ -70,7 +70,8 @@ def run(args: argparse.Namespace) -> None:
             args.release, splits, base, tuned, architecture, alphas, settings,
             cache=PixelCache(folder=args.pixel_cache), on_progress=show,
         )  # fmt: skip
-    write_sweep_run(done.answers, done.record, args.out)
+    with writing(args.out):
+        write_sweep_run(done.answers, done.record, args.out)
     show_sweep(done.record)
     print(f"written to {args.out}")
 
