@@ -28,7 +28,8 @@ from evaluator.analyses.ensemble import ensemble_choices
 from evaluator.analyses.selection import BEST_MACRO, WITHIN_ONE_POINT, best_macro, within_one_point
 from evaluator.analyses.splits import SplitKey, load_split, marks_of
 from evaluator.analyses.target import Target, target_document
-from evaluator.answers import ANSWERS, align
+from evaluator.answering.sweep_answers import answers_at
+from evaluator.answers import align
 from evaluator.errors import InputError, Problem
 from evaluator.release.schema import Split
 from evaluator.scoring.report import rounded
@@ -89,12 +90,6 @@ def _answered_alphas(sweep: pa.Table, splits: list[Split], record: Mapping[str, 
     if problems:
         raise InputError(problems)
     return np.array(found, dtype=np.float64)
-
-
-def answers_at(sweep: pa.Table, split: Split, alpha: float) -> pa.Table:
-    """ANSWERS of one split at one α."""
-    own = sweep.filter(pc.equal(sweep["alpha"], alpha))
-    return own.filter(pc.equal(own["split"].cast(pa.string()), str(split))).select(ANSWERS.names)
 
 
 def _read_curves(

@@ -6,14 +6,10 @@ import numpy as np
 import pyarrow as pa
 
 from evaluator.answering.options import choose
-from evaluator.answers import ANSWERS
+from evaluator.answering.sweep_answers import SWEEP
 from evaluator.release.schema import Split
 from tests.builders.fine_tunes import right_options
 from tests.builders.tables import Tables
-
-SWEEP = pa.schema([
-    *ANSWERS, pa.field("split", pa.dictionary(pa.int32(), pa.string())), pa.field("alpha", pa.float64()),
-])  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
