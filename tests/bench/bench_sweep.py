@@ -75,7 +75,9 @@ def main() -> None:
             scale=len(ALPHAS) / len(LOOPED),
         )  # fmt: skip
         compared.report(
-            "P1", f"{IMAGES} images of {PX} px, ViT of 3.4 M, {len(ALPHAS)} alphas / wise-ft loop at {len(LOOPED)}, scaled", GOAL
+            "P1",
+            f"{IMAGES} images of {PX} px, ViT of 3.4 M, {len(ALPHAS)} alphas / wise-ft loop at {len(LOOPED)}, scaled",
+            GOAL,
         )  # fmt: skip
         report_efficiency(prepare(Path(name), release, LARGER))
 
