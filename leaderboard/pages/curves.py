@@ -61,6 +61,7 @@ def shown(document: Json, datasets: dict[str, DatasetInfo]) -> dict[str, Any]:
     first = liveliest(offered)
     selected = document["selected_alpha"]
     alphas = [point["alpha"] for point in document["alphas"]]
+    chosen = alphas.index(selected) if selected in alphas else None
     places = [place for place, alpha in enumerate(alphas) if alpha in (*GRID, selected)]
     return {
         "options": [
@@ -71,8 +72,8 @@ def shown(document: Json, datasets: dict[str, DatasetInfo]) -> dict[str, Any]:
             for group, own in _grouped(offered)
         ],
         "figure": _figure(document, offered),
-        "alphas": [{"alpha": alphas[place], "chosen": alphas[place] == selected} for place in places],
-        "groups": [{"name": group, "rows": [row for each in own for row in _rows(each, places)]}
+        "alphas": [{"alpha": alphas[place], "chosen": place == chosen} for place in places],
+        "groups": [{"name": group, "rows": [row for each in own for row in _rows(each, places, chosen)]}
                    for group, own in _grouped(choices)],
     }  # fmt: skip
 
@@ -114,10 +115,16 @@ def _figure(document: Json, choices: Sequence[Choice]) -> Json:
     """How each series is drawn, and for each choice the y of its traces: figures.js puts the two together."""
     alphas = [point["alpha"] for point in document["alphas"]]
     return {
-        "series": {series.key: [_level(series), *figures.band_and_line(series, alphas)] for series in SERIES},
+        "series": {series.key: _traces(series, alphas) for series in SERIES},
         "choices": {choice.key: {line.series.key: _heights(line) for line in choice.drawn} for choice in choices},
         "layout": figures.alpha_layout(document),
     }  # fmt: skip
+
+
+def _traces(series: figures.Series, alphas: list[float]) -> list[Json]:
+    """The base's level, the band and the line; a task alone needs no legend, its name stands above."""
+    *band, line = figures.band_and_line(series, alphas)
+    return [_level(series), *band, line | {"showlegend": series is not TASK}]
 
 
 def _level(series: figures.Series) -> Json:
@@ -138,13 +145,13 @@ def _short(values: list[float]) -> list[float]:
     return [round(min(max(value, 0.0), 100.0), DECIMALS) for value in values]
 
 
-def _rows(choice: Choice, places: Sequence[int]) -> list[dict[str, Any]]:
+def _rows(choice: Choice, places: Sequence[int], chosen: int | None) -> list[dict[str, Any]]:
     """The rows of the table: one per line of the choice."""
     return [
         {
             "title": choice.title, "of": "" if line.series is TASK else line.series.name,
             "withheld": not line.is_measured, "n_questions": line.cells[0].get("n_questions"),
-            "cells": [{**line.cells[place], "is_base": place == 0} for place in places],
+            "cells": [{**line.cells[place], "is_base": place == 0, "chosen": place == chosen} for place in places],
         }
         for line in choice.lines
     ]  # fmt: skip

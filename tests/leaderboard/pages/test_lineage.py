@@ -247,6 +247,12 @@ def test_a_soup_is_refused_beside_the_field(standing, published, brewed, names, 
     assert ticked == set(names) & set(brewed) and not Submission.objects.filter(merge__isnull=False).exists()
 
 
+def test_all_that_is_wrong_with_a_soup_is_said_at_once(standing, brewed):
+    refused = client_of(standing.owner).post(f"/submissions/{standing.published.pk}/soup/", {"model": "Not A Name"})
+    text = text_of(refused)
+    assert "2 things to put right" in text and "A soup takes 2 to 20" in text and "lower-case letters" in text
+
+
 def test_a_soup_named_as_another_authors_model_is_refused(standing, brewed):
     values = {"parts": [str(each.pk) for each in brewed.values()], "model": "weak"}
     refused = client_of(standing.owner).post(f"/submissions/{standing.published.pk}/soup/", values)
