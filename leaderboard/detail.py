@@ -53,7 +53,9 @@ class Detail:
 
     @property
     def unpublished(self) -> list[EvaluationDetail]:
-        """Scored, and not on the boards with this report."""
+        """Scored, and not on the boards with this report; nothing of a base that is kept private ever is."""
+        if self.submission.kept_private:
+            return []
         return [
             found for found in self.evaluations
             if found.report and (found.entry is None or found.entry.report_id != found.report.pk)

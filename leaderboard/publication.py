@@ -22,8 +22,7 @@ def publish(report: Report, *, by: User | None) -> Entry:
         submission = Submission.objects.select_for_update(no_key=True).get(pk=report.evaluation.submission_id)
         if submission.state != SubmissionState.ACCEPTED:
             raise TransitionRefused(f"submission {submission.pk} is {submission.state}: it cannot be published")
-        if submission.kept_private:
-            raise TransitionRefused(f"submission {submission.pk} is a base that is kept private: it is never published")
+        _require_public(submission)
         live = Entry.objects.filter(submission=submission, split=report.evaluation.split, superseded_at=None)
         if standing := live.filter(report=report).first():
             return standing
@@ -45,10 +44,16 @@ def publish(report: Report, *, by: User | None) -> Entry:
 
 def publish_all(submission: Submission, *, by: User) -> list[Entry]:
     """Publish the latest report of every scored evaluation of a submission, and those to come when they are scored."""
+    _require_public(submission)
     with transaction.atomic():
         Submission.objects.filter(pk=submission.pk).update(publish=True)
         scored = submission.evaluations.filter(state=EvaluationState.SCORED, purpose=Purpose.SCORE)
         return [publish(evaluation.reports.latest("pk"), by=by) for evaluation in scored]
+
+
+def _require_public(submission: Submission) -> None:
+    if submission.kept_private:
+        raise TransitionRefused(f"submission {submission.pk} is a base that is kept private: it is never published")
 
 
 def withdraw(submission: Submission, *, by: User) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from leaderboard import permissions
 from leaderboard.boards.names import FACET_TITLES
 from leaderboard.lineage import links
-from leaderboard.models import Model, Release, Submission, User
+from leaderboard.lineage.derived import FEWEST_PARTS
+from leaderboard.models import BaseLink, Model, Release, Submission, User
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.permissions import AnyUser
 from leaderboard.states import SubmissionState
@@ -29,7 +30,9 @@ def bases_to_name(user: AnyUser, release: Release | None = None) -> list[tuple[s
     release: with it, only models of which something was submitted there. One's own bases that are kept private are
     given by the submission's id.
     """
-    rows = Submission.objects.filter(state=SubmissionState.ACCEPTED, merge=None).exclude(kind=SubmissionKind.BASELINE)
+    rows = Submission.objects.filter(state=SubmissionState.ACCEPTED, merge__isnull=True).exclude(
+        kind=SubmissionKind.BASELINE
+    )
     visible = permissions.visible_to(user, rows if release is None else rows.filter(release=release))
     private = visible.filter(kept_private=True).select_related("model").order_by("-created_at")[:MOST_BASES]
     models = Model.objects.filter(pk__in=visible.filter(kept_private=False).values("model"))
@@ -42,6 +45,29 @@ def name_of(user: User, release: Release, model: Model, pk: str) -> str:
     """The shortest thing to give as a base that means submission `pk` of `model`: its short name, else the id."""
     named = links.find(user, release, model.slug)
     return model.slug if named and named[1] and str(named[1].pk) == pk else pk
+
+
+def fine_tunes_of(user: AnyUser, base: Submission) -> list[Submission]:
+    """The checkpoints of `user` that name `base`, the newest first: what their soup can be made of. No merges."""
+    if not user.is_authenticated:
+        return []
+    links_here = BaseLink.objects.filter(base=base, superseded_at=None)
+    own = Submission.objects.filter(
+        owner=user, release=base.release, kind=SubmissionKind.CHECKPOINT, state=SubmissionState.ACCEPTED,
+        merge__isnull=True, pk__in=links_here.values("submission"),
+    )  # fmt: skip
+    return list(own.select_related("model").order_by("-created_at"))
+
+
+def soups_of(user: AnyUser, model: Model) -> list[tuple[Submission, int]]:
+    """The submissions of `model` that `user` has enough fine-tunes of for a soup, with how many."""
+    if not user.is_authenticated:
+        return []
+    own = BaseLink.objects.filter(base__model=model, superseded_at=None, submission__owner=user)
+    named = Submission.objects.filter(pk__in=own.values("base"), kind=SubmissionKind.CHECKPOINT)
+    bases = permissions.visible_to(user, named.filter(state=SubmissionState.ACCEPTED).select_related("release"))
+    counted = [(base, len(fine_tunes_of(user, base))) for base in bases]
+    return [(base, n) for base, n in counted if n >= FEWEST_PARTS]
 
 
 def facets_of(releases: Iterable[Release]) -> list[FacetChoice]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from django.db import transaction
 
-from evaluator.errors import InputError
+from evaluator.errors import InputError, Problem
 from leaderboard import intake, quota, states, submissions
 from leaderboard.lineage import links, pairs
 from leaderboard.lineage.pairs import Parent
@@ -17,7 +17,7 @@ from leaderboard.models.submissions import SubmissionKind
 from leaderboard.queue import Queue, dispatch
 from leaderboard.states import SubmissionState
 
-MOST_PARTS = 20
+FEWEST_PARTS, MOST_PARTS = 2, 20  # of a soup
 DECIMALS = 6
 
 
@@ -37,9 +37,12 @@ def submit_merge(submission: Submission, alpha: float, model: str, *, by: User) 
 
 def submit_soup(fine_tunes: Sequence[Submission], model: str, *, by: User) -> Submission:
     """Submit the uniform mean of several fine-tunes of one base as `model` (Wortsman et al., 2022)."""
-    if not 2 <= len({found.pk for found in fine_tunes}) <= MOST_PARTS:
-        message = f"A soup takes 2 to {MOST_PARTS} different checkpoints."
-        raise InputError.single("soup_parts", message, field="parts")
+    problems = list(intake.model_problems(model))
+    if not FEWEST_PARTS <= len({found.pk for found in fine_tunes}) <= MOST_PARTS:
+        message = f"A soup takes {FEWEST_PARTS} to {MOST_PARTS} different checkpoints."
+        problems.append(Problem(code="soup_parts", field="parts", message=message))
+    if problems:
+        raise InputError(problems)
     named = [pairs.in_force(found) for found in fine_tunes]
     base = pairs.require_pair(named[0], fine_tunes[0])
     for found, link in zip(fine_tunes, named, strict=True):

@@ -80,6 +80,11 @@ def alpha_curve(document: Json) -> Figure:
             "name": "ensemble of both (macro)", "line": {"color": "--series-all", "width": 1.5, "dash": "dot"},
             "hovertemplate": "α %{x:.2f}: %{y:.1f}<extra></extra>",
         })  # fmt: skip
+    return Figure(data=traces, layout=alpha_layout(document))
+
+
+def alpha_layout(document: Json) -> Json:
+    """Accuracy over α, with a mark where α was chosen."""
     layout: Json = {
         "xaxis": {"title": {"text": "α: share of the tuned model"}, "range": [-0.02, 1.02], "dtick": 0.2},
         "yaxis": {"title": {"text": f"accuracy on {document['split']}, %"}},
@@ -94,7 +99,7 @@ def alpha_curve(document: Json) -> Figure:
             "xanchor": "left", "font": {"color": "--muted"},
             "text": f"α = {selected:g}, chosen on {document['select_on']}",
         }]  # fmt: skip
-    return Figure(data=traces, layout=layout)
+    return layout
 
 
 def _curve(points: list[Json], series: Series) -> list[Json]:
@@ -102,21 +107,31 @@ def _curve(points: list[Json], series: Series) -> list[Json]:
     found = [(point["alpha"], value) for point in points if (value := measured(point, series.key))]
     if not found:
         return []
-    alphas = [alpha for alpha, _ in found]
-    traces: list[Json] = []
+    *band, line = band_and_line(series, [alpha for alpha, _ in found])
+    values = [value for _, value in found]
     base = next((value["estimate"] for alpha, value in found if alpha == 0), None)
-    if base is not None and all(value["delta"] is not None for _, value in found):
-        hidden = {"mode": "lines", "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip", "x": alphas}
-        for side in ("low", "high"):
-            traces.append({**hidden, "y": [_percent(base + value["delta"][side]) for _, value in found]})
-        traces[-1] |= {"fill": "tonexty", "fillcolor": f"{series.colour}/{BAND_OPACITY}"}
-    traces.append({
-        "x": alphas, "y": [_percent(value["estimate"]) for _, value in found], "mode": "lines+markers",
-        "name": series.name, "line": {"color": series.colour, "width": 2, "dash": series.dash},
+    if base is None or any(value["delta"] is None for value in values):
+        return [line | {"y": [_percent(value["estimate"]) for value in values]}]
+    heights = band_heights(values, base)
+    return [trace | {"y": own} for trace, own in zip((*band, line), heights, strict=True)]
+
+
+def band_and_line(series: Series, alphas: list[float]) -> list[Json]:
+    """How a series is drawn: the lower and the upper side of its band, then its line; their y are `band_heights`."""
+    side = {"mode": "lines", "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip", "x": alphas}
+    line = {
+        "x": alphas, "mode": "lines+markers", "name": series.name,
+        "line": {"color": series.colour, "width": 2, "dash": series.dash},
         "marker": {"color": series.colour, "symbol": series.symbol, "size": 6},
         "hovertemplate": "α %{x:.2f}: %{y:.1f}<extra></extra>",
-    })  # fmt: skip
-    return traces
+    }  # fmt: skip
+    return [side, side | {"fill": "tonexty", "fillcolor": f"{series.colour}/{BAND_OPACITY}"}, line]
+
+
+def band_heights(values: Sequence[Json], base: float) -> list[list[float]]:
+    """y of `band_and_line` in percent, for {estimate, delta} at every α: the paired interval drawn around the base."""
+    band = [[_percent(base + value["delta"][side]) for value in values] for side in ("low", "high")]
+    return [*band, [_percent(value["estimate"]) for value in values]]
 
 
 def frontier(document: Json, published: Sequence[PaperMerge]) -> Figure | None:

@@ -1,5 +1,6 @@
 """Bases, sweeps, merges. In: forms and addresses; out: pages; the rules stand in leaderboard.lineage."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,8 @@ from evaluator.release.schema import Split
 from leaderboard import files, permissions
 from leaderboard.boards.names import default_split
 from leaderboard.lineage import choices, derived, links, reading, sweeps
-from leaderboard.lineage_forms import BaseForm, MergeForm
+from leaderboard.lineage.derived import FEWEST_PARTS, MOST_PARTS
+from leaderboard.lineage_forms import BaseForm, DerivedForm, MergeForm, SoupForm
 from leaderboard.models import Analysis, Release, Submission, User
 from leaderboard.pages import figures, forgetting, pairs
 from leaderboard.permissions import Action
@@ -74,18 +76,41 @@ def merge(request: HttpRequest, pk: UUID) -> HttpResponse:
     if pair["merging"] is None:
         raise Http404("there is no sweep to choose a merge from")
     form = MergeForm(pair["merging"]["choices"], request.POST or None, initial=_proposed(found, pair["merging"]))
-    status = 200
     if request.method == "POST" and form.is_valid():
-        try:
-            made = derived.submit_merge(found, form.chosen_alpha(), form.cleaned_data["model"], by=_person(request))
+        model = form.cleaned_data["model"]
+        if made := _made(form, lambda: derived.submit_merge(found, form.chosen_alpha(), model, by=_person(request))):
             return redirect("submission", pk=made.pk)
-        except InputError as error:
-            form.refuse(error)
-        except (PermissionDenied, QuotaExceeded) as error:
-            form.add_error(None, str(error).capitalize() + ".")
-            status = 403 if isinstance(error, PermissionDenied) else 429
-    context = {"submission": found, "form": form, "pair": pair}
-    return render(request, "lineage/merge.html", context, status=400 if form.errors and status == 200 else status)
+    has_soup = len(choices.fine_tunes_of(request.user, pair["link"].base)) >= FEWEST_PARTS
+    context = {"submission": found, "form": form, "pair": pair, "has_soup": has_soup}
+    return render(request, "lineage/merge.html", context, status=form.status)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def soup(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Submit the mean of one's own fine-tunes of a submission as a model of its own."""
+    found = permissions.get_submission(request.user, pk)
+    fine_tunes = choices.fine_tunes_of(request.user, found)
+    if len(fine_tunes) < FEWEST_PARTS:
+        raise Http404("there are no fine-tunes to take the mean of")
+    form = SoupForm(fine_tunes, request.POST or None, initial=_whole_soup(found, fine_tunes))
+    if request.method == "POST" and form.is_valid():
+        model = form.cleaned_data["model"]
+        if made := _made(form, lambda: derived.submit_soup(form.chosen_parts(), model, by=_person(request))):
+            return redirect("submission", pk=made.pk)
+    return render(request, "lineage/soup.html", {"base": found, "form": form}, status=form.status)
+
+
+def _made(form: DerivedForm, submit: Callable[[], Submission]) -> Submission | None:
+    """What `submit` made; None where it was refused, which the form then says."""
+    try:
+        return submit()
+    except InputError as error:
+        form.refuse(error)
+    except (PermissionDenied, QuotaExceeded) as error:
+        form.add_error(None, str(error).capitalize() + ".")
+        form.refused_as = 403 if isinstance(error, PermissionDenied) else 429
+    return None
 
 
 @login_required
@@ -150,6 +175,11 @@ def _declared(user: User, lineage: reading.Lineage) -> dict[str, Any]:
 def _proposed(tuned: Submission, shown: dict[str, Any]) -> dict[str, Any]:
     alpha = shown["selected_alpha"]
     return {"alpha": f"{alpha:g}" if alpha in shown["choices"] else "0.5", "model": f"{tuned.model.slug}-merged"}
+
+
+def _whole_soup(base: Submission, fine_tunes: Sequence[Submission]) -> dict[str, Any]:
+    """All of them, as many as a soup takes."""
+    return {"parts": [str(each.pk) for each in fine_tunes[:MOST_PARTS]], "model": f"{base.model.slug}-soup"}
 
 
 def _person(request: HttpRequest) -> User:

@@ -5,9 +5,8 @@ from typing import Any
 
 from evaluator.release.paper_merges import PaperMerge
 from evaluator.release.schema import DatasetInfo
-from evaluator.release.tasks import task_title
 from leaderboard.numbers import percent, points, points_interval
-from leaderboard.pages import figures
+from leaderboard.pages import curves, figures
 
 MEANS = {"macro": "all tasks", "inside": "inside", "outside": "outside"}
 BEST, WITHIN = "best_macro", "within_one_point"
@@ -31,7 +30,7 @@ def shown(
         "no_second_rule": "" if _chosen(document, WITHIN) else _reason(document),
         "curve": figures.alpha_curve(document).as_json(), "frontier": frontier and frontier.as_json(),
         "published": bool(published), "series": [each.name for each in series], "rows": _rows(document, series),
-        "tasks": _tasks(document, datasets), "broken": document["broken"], "merge": document["merge"],
+        "single": curves.shown(document, datasets), "broken": document["broken"], "merge": document["merge"],
         "has_dev": bool(document["dev"]), "has_ensemble": bool(document["ensemble"]),
         "choices": [point["alpha"] for point in document["alphas"] if 0 < point["alpha"] < 1],
     }  # fmt: skip
@@ -117,17 +116,4 @@ def _rows(document: dict[str, Any], series: Sequence[figures.Series]) -> list[di
             "chosen": point["alpha"] == document["selected_alpha"],
         }
         for point in document["alphas"]
-    ]  # fmt: skip
-
-
-def _tasks(document: dict[str, Any], datasets: dict[str, DatasetInfo]) -> list[dict[str, Any]]:
-    """Each task of the chosen merge beside its parents."""
-    by_alpha = {point["alpha"]: point["tasks"] for point in document["alphas"]}
-    alpha = document["selected_alpha"]
-    if alpha not in by_alpha or not {0, 1} <= by_alpha.keys():
-        return []
-    return [
-        {"title": task_title(merged["task"], datasets), "slug": merged["task"], "group": merged["group"],
-         "base": base["accuracy"]["estimate"], "tuned": tuned["accuracy"]["estimate"], "merged": merged}
-        for base, merged, tuned in zip(by_alpha[0], by_alpha[alpha], by_alpha[1], strict=True)
     ]  # fmt: skip

@@ -19,7 +19,7 @@ from leaderboard.boards.names import OVERALL, default_split
 from leaderboard.boards.render import draw
 from leaderboard.boards.rows import Board, Row
 from leaderboard.forms import ModelForm
-from leaderboard.lineage import reading
+from leaderboard.lineage import choices, reading
 from leaderboard.models import Entry, Model, Release
 from leaderboard.numbers import position
 from leaderboard.pages import pairs, runs
@@ -61,8 +61,8 @@ def model(request: HttpRequest, slug: str) -> HttpResponse:
         "model": found, "standings": [standing for standing in standings if standing], "submissions": submissions,
         "n_unpublished": unpublished, "may_edit": permissions.may_edit(request.user, found),
         "architecture": architecture, "twin": architectures.twin_of(architecture) if architecture else None,
-        "pair": pair, "other_pairs": told[1:], "has_figures": pair.get("has_figures"),
-        "sweeps": pair.get("is_sweeping"), **_measured(live),
+        "soups": choices.soups_of(request.user, found), "pair": pair, "other_pairs": told[1:],
+        "has_figures": pair.get("has_figures"), "sweeps": pair.get("is_sweeping"), **_measured(live),
     }  # fmt: skip
     return render(request, "models/model.html", context)
 

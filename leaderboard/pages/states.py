@@ -8,6 +8,7 @@ from leaderboard.detail import Detail
 from leaderboard.models import Event
 
 CHECKED, ANSWERED, SCORED, PUBLISHED = 1, 2, 3, 4
+KEPT = "kept private"
 WORDS = ("received", "checked", "answered", "scored", "published")
 # combined state -> the step it stands at, and what that step is called meanwhile
 PRESENT = {
@@ -33,27 +34,33 @@ class Step:
 
 def steps(detail: Detail) -> list[Step]:
     """Received → checked → answered → scored → published, as far as it came."""
-    times = _times(detail)
+    times, words = _times(detail), _words(detail)
     if detail.state == "withdrawn":
         done = [Step(word=word, css="past", at=at) for word, at in zip(WORDS, times, strict=True) if at]
         return [*done, Step(word="withdrawn", css="wrong", at=_last(detail.events, "withdrawn"))]
     if detail.state == "scored":
-        at, word = (PUBLISHED, "not published") if not times[PUBLISHED] else (len(WORDS), "")
+        stands = KEPT if detail.submission.kept_private else "not published"
+        at, word = (len(WORDS), "") if times[PUBLISHED] else (PUBLISHED, stands)
         here = ""
     elif detail.state in WRONG:
         (at, word), here = WRONG[detail.state], "wrong"
     else:
         (at, word), here = PRESENT[detail.state], "now"
-    line = [Step(word=name, css="past", at=times[place]) for place, name in enumerate(WORDS[:at])]
+    line = [Step(word=name, css="past", at=times[place]) for place, name in enumerate(words[:at])]
     if at < len(WORDS):
         line.append(Step(word=word, css=here, at=_last(detail.events, detail.state) if here else None))
-        line += [Step(word=name, css="") for name in WORDS[at + 1 :] if not here == "wrong"]
+        line += [Step(word=name, css="") for name in words[at + 1 :] if not here == "wrong"]
     return line
 
 
 def tone(state: str) -> str:
     """How a state is shown: a class of live.css, always beside its word."""
     return TONES.get(state, "wait")
+
+
+def _words(detail: Detail) -> tuple[str, ...]:
+    """A base that is kept private does not end on the boards."""
+    return (*WORDS[:PUBLISHED], KEPT) if detail.submission.kept_private else WORDS
 
 
 def _times(detail: Detail) -> list[datetime | None]:

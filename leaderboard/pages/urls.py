@@ -28,6 +28,7 @@ urlpatterns = [
     path("submissions/<uuid:pk>/base/", lineage.base, name="submission-base"),
     path("submissions/<uuid:pk>/sweep/", lineage.sweep, name="submission-sweep"),
     path("submissions/<uuid:pk>/merge/", lineage.merge, name="submission-merge"),
+    path("submissions/<uuid:pk>/soup/", lineage.soup, name="submission-soup"),
     path("submissions/<uuid:pk>/files/<str:name>", lineage.file, name="submission-file"),
     path("account/", account.account, name="account"),
     path("account/tokens/", account.tokens_page, name="tokens"),

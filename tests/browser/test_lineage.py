@@ -54,7 +54,8 @@ def test_from_a_fine_tune_to_its_merge(page: Page, browser: Browser, live_server
         timeout=SCORED_MS
     )  # no reload: live
     expect(page.locator("#merging .plot .main-svg").first).to_be_visible()
-    assert page.locator("#merging .plot").count() == 2
+    assert page.locator("#merging .plot").count() == 3
+    assert_curve_follows_the_choice(page)
     page.get_by_text("The figures as a table").click()
     expect(page.locator(".alphas").first.locator("tbody tr")).to_have_count(21)
 
@@ -91,8 +92,22 @@ def assert_readable_without_scripts(browser: Browser, live_server) -> None:
     expect(page.locator("figure.figure").first).to_be_hidden()
     page.get_by_text("The figures as a table").click()
     expect(page.locator(".alphas tbody tr").first).to_be_visible()
+    page.get_by_text("Each task and facet as a table").click()
+    expect(page.locator(".single tbody tr:not(.section)").first).to_be_visible()
+    expect(page.get_by_label("curve of")).to_be_hidden()
     expect(page.get_by_role("button", name="Sweep the merge")).to_have_count(0)
     context.close()
+
+
+def assert_curve_follows_the_choice(page: Page) -> None:
+    """Another task or facet is drawn from the page itself."""
+    figure, asked = page.locator("figure.figure", has=page.get_by_label("curve of")), []
+    drawn = figure.locator(".main-svg").first
+    expect(drawn.locator(".scatterlayer .trace")).to_have_count(4)  # level, band, line
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_label("curve of").select_option(label="pathology")
+    expect(drawn.locator(".scatterlayer .trace")).to_have_count(8)  # of its fine and its coarse tasks
+    assert not asked
 
 
 def submit(page: Page, model: str, weights, *, base: str = "", only_base: bool = False) -> None:

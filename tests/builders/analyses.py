@@ -8,6 +8,7 @@ import numpy as np
 COARSE = tuple(f"coarse-{kind}" for kind in ("domain", "subdomain", "modality", "submodality", "stain"))
 FINE = ("cells_a", "cells_b")
 TARGET = {"domain": ["pathology"], "stain": ["hematoxylin and eosin"]}
+LIVELIEST = "coarse-modality"  # of a sweep's tasks
 INSIDE_TASKS = frozenset({"cells_a", "coarse-stain", "coarse-domain"})
 ALPHAS = tuple(round(step / 20, 6) for step in range(21))
 HEAD = {
@@ -137,11 +138,19 @@ def _point(alpha: float, has_target: bool) -> dict[str, Any]:
     macro = _measured(_macro(alpha), _macro(0), alpha)
     inside, outside = _measured(_inside(alpha), _inside(0), alpha), _measured(_outside(alpha), _outside(0), alpha)
     names = ("macro", "coarse", "fine", "pooled", "pooled_coarse", "pooled_fine")
-    tasks = [{"task": name, "group": "coarse" if name in COARSE else "fine", "accuracy": change(_outside(alpha)),
-              "delta": change(_outside(alpha) - _outside(0), 0.06 * alpha)} for name in (*COARSE, *FINE)]  # fmt: skip
+    deltas = {name: (_outside(alpha) - _outside(0)) * (2 if name == LIVELIEST else 1) for name in (*COARSE, *FINE)}
+    tasks = [{"task": name, "group": "coarse" if name in COARSE else "fine", "accuracy": change(_outside(0) + delta),
+              "delta": change(delta, 0.06 * alpha)} for name, delta in deltas.items()]  # fmt: skip
+    size = {"n_questions": 80, "n_sources": 41, "withheld": False}
+    nothing = dict.fromkeys(("estimate", "low", "high"))
+    few = {**nothing, "delta": nothing, "n_questions": 12, "n_sources": 6, "withheld": True}
     return {
         "alpha": alpha, "tasks": tasks, "aggregates": dict.fromkeys(names, macro),
-        "facets": [{"facet": "stain", "value": "DAPI", "fine": outside, "coarse": None}],
+        "facets": [
+            {"facet": "modality", "value": "light microscopy", "fine": outside | size, "coarse": inside | size},
+            {"facet": "stain", "value": "DAPI", "fine": outside | size, "coarse": None},
+            {"facet": "stain", "value": "Giemsa", "fine": few, "coarse": None},
+        ],
         "inside": inside if has_target else None, "outside": outside if has_target else None,
     }  # fmt: skip
 

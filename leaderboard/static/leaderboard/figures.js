@@ -48,15 +48,23 @@
     };
   }
 
+  // A figure with a choice holds the traces of each series once, and for each choice the y of those it has.
+  function traces(given, choice) {
+    if (!choice) return given.data;
+    return Object.entries(given.choices[choice]).flatMap(([name, heights]) => given.series[name].map((trace, i) => ({ ...trace, y: heights[i] })));
+  }
+
   function draw(figure) {
     const plot = figure.querySelector(".plot");
     const given = JSON.parse(document.getElementById(plot.dataset.figure).textContent);
+    const choice = figure.querySelector("select")?.value;
     figure.hidden = false;
-    window.Plotly.react(plot, coloured(given.data), coloured(layout(given.layout)), CONFIG);
+    window.Plotly.react(plot, coloured(traces(given, choice)), coloured(layout(given.layout)), CONFIG);
   }
 
   const drawAll = () => document.querySelectorAll("figure.figure").forEach(draw);
   drawAll();
+  document.querySelectorAll("figure.figure select").forEach((select) => select.addEventListener("change", () => draw(select.closest("figure"))));
   DARK.addEventListener("change", drawAll);
   NARROW.addEventListener("change", drawAll);
 })();

@@ -37,6 +37,7 @@ RULES = {
     "submission-base": ({"pk": "hidden"}, MINE),
     "submission-sweep": ({"pk": "hidden"}, MINE),
     "submission-merge": ({"pk": "hidden"}, (SIGN_IN, 404, 404, 404)),  # nothing was swept
+    "submission-soup": ({"pk": "hidden"}, (SIGN_IN, 404, 404, 404)),  # nothing was tuned from it
     "submission-file": ({"pk": "hidden", "name": "none"}, (SIGN_IN, 404, 404, 404)),
     "account": ({}, SIGNED_IN),
     "tokens": ({}, SIGNED_IN),

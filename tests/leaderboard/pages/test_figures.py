@@ -7,7 +7,7 @@ import pytest
 from evaluator.release.paper import benchmark_datasets
 from evaluator.release.paper_merges import paper_merges
 from evaluator.release.tasks import describe_dataset
-from leaderboard.pages import figures, forgetting, merging
+from leaderboard.pages import curves, figures, forgetting, merging
 from tests.builders import analyses
 
 DATASETS = {name: describe_dataset(name) for name in analyses.FINE}
@@ -38,6 +38,46 @@ def test_a_band_is_the_paired_interval_around_the_base():
         (100 * (base + last["low"]), 100 * (base + last["high"])), abs=0.006
     )
     assert high["fill"] == "tonexty" and low["hoverinfo"] == "skip"
+
+
+def test_the_choice_that_varies_most_comes_first_and_groups_follow_each_other():
+    choices = curves.choices_of(analyses.interpolation(), DATASETS)
+    assert [choice.group for choice in choices] == ["coarse tasks"] * 5 + ["fine tasks"] * 2 + [
+        "modality", "stain", "stain",
+    ]  # fmt: skip
+    assert curves.liveliest(choices).key == analyses.LIVELIEST
+    assert [line.series.key for line in choices[7].lines] == ["fine", "coarse"]
+
+
+def test_what_a_choice_draws_is_the_documents_numbers_rounded_to_a_tenth():
+    document = analyses.interpolation(broken=(0.95,))
+    figure = curves.shown(document, DATASETS)["figure"]
+    level, low, high, line = figure["choices"]["cells_b"]["task"]
+    cells = [point["tasks"][-1] for point in document["alphas"]]
+    base = cells[0]["accuracy"]["estimate"]
+    assert line == [round(100 * cell["accuracy"]["estimate"], 1) for cell in cells] and level == [line[0]] * 2
+    assert low == pytest.approx([100 * (base + cell["delta"]["low"]) for cell in cells], abs=0.051)
+    assert high == pytest.approx([100 * (base + cell["delta"]["high"]) for cell in cells], abs=0.051)
+    traces = figure["series"]["task"]
+    assert [len(trace["x"]) for trace in traces] == [2, 20, 20, 20] and traces[2]["fill"] == "tonexty"
+
+
+def test_a_band_ends_where_accuracies_end():
+    document = analyses.interpolation()
+    for point in document["alphas"]:
+        point["tasks"][0] |= {"accuracy": analyses.change(0.02), "delta": analyses.change(0.0, 0.05)}
+    _, low, high, _ = curves.shown(document, DATASETS)["figure"]["choices"]["coarse-domain"]["task"]
+    assert set(low) == {0.0} and set(high) == {7.0}
+
+
+def test_a_large_release_keeps_its_figure_small():
+    """Thirty tasks and a hundred facet values, as the largest releases have: tens of kilobytes before compression."""
+    document = analyses.interpolation()
+    for point in document["alphas"]:
+        point["tasks"] = point["tasks"][:5] + [point["tasks"][5]] * 25
+        point["facets"] = [point["facets"][0] | {"value": str(number)} for number in range(100)]
+    figure = curves.shown(document, DATASETS)["figure"]
+    assert len(json.dumps(figure)) < 90_000 and len(figure["choices"]) == 106
 
 
 def test_without_a_target_coarse_stands_against_fine_and_there_is_no_frontier():
@@ -82,6 +122,8 @@ def test_no_text_of_a_figure_holds_markup():
     """Plotly would make inline styles of it, which the content security policy refuses."""
     made = (figures.alpha_curve(analyses.interpolation()),
             figures.frontier(analyses.interpolation(), paper_merges(benchmark_datasets())))  # fmt: skip
+    single = curves.shown(analyses.interpolation(), DATASETS)["figure"]
+    assert "<" not in json.dumps(single).replace("<extra></extra>", "")
     for figure in made:
         assert figure is not None
         assert "<" not in json.dumps(figure.as_json()).replace("<extra></extra>", "")

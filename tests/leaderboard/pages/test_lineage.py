@@ -93,6 +93,26 @@ def test_the_interpolation_stands_as_figures_and_as_a_table(standing, tuned):
     assert "Submit the merge" not in text  # another author's
 
 
+def test_each_task_and_facet_stands_in_one_figure_and_in_a_table_at_a_few_alphas(standing, tuned):
+    document = analyses.interpolation()
+    make_interpolation(tuned, document)
+    html = client_of().get("/models/tuned/").content.decode()
+    figure = json.loads(re.search(r'<script id="single" type="application/json">(.*?)</script>', html)[1])
+    chosen = re.search(r'<option value="([^"]*)" selected>', html)[1]
+    assert chosen == analyses.LIVELIEST
+    assert set(re.findall(r'<option value="([^"]*)"', html)) == set(figure["choices"])
+    assert "stain=DAPI" in figure["choices"] and "stain=Giemsa" not in figure["choices"]  # withheld
+    table = html[html.index("Each task and facet as a table") :].partition("</table>")[0]
+    heads = re.findall(r"α = ([\d.]+)", table[table.index("<thead") : table.index("<tbody")])
+    assert heads == ["0.00", "0.25", "0.35", "0.50", "0.75", "1.00"] and table.count("<small>chosen</small>") == 1
+    point = next(each for each in document["alphas"] if each["alpha"] == 0.35)
+    task = next(each for each in point["tasks"] if each["task"] == analyses.LIVELIEST)
+    row = table[table.index(">Modality<") :].partition("</tr>")[0]
+    assert f"{100 * task['accuracy']['estimate']:.1f}" in row
+    assert f"{100 * task['delta']['high']:+.1f}".replace("-", "−") in row
+    assert "withheld: n = 12" in table and "light microscopy" in table
+
+
 def test_its_author_names_the_base_and_is_told_of_every_problem(standing):
     client = client_of(standing.owner)
     page = client.get(f"/submissions/{standing.hidden.pk}/")
@@ -180,6 +200,82 @@ def test_a_merge_says_what_it_is_made_of(standing):
     assert "0.65 × strong" in text and "0.35 × mine" in text
 
 
+@pytest.fixture
+def brewed(standing) -> dict[str, Submission]:
+    """Fine-tunes of `strong` by its own author."""
+    return {
+        name: make_pair(standing.owner, standing.release, name, standing.published, publish=False, seed=seed)
+        for seed, name in enumerate(("first", "second", "third"), start=30)
+    }
+
+
+def test_fine_tunes_of_one_base_are_mixed_into_a_soup(standing, brewed):
+    client, address = client_of(standing.owner), f"/submissions/{standing.published.pk}/soup/"
+    assert "Mean of several fine-tunes (a soup)" in text_of(page := client.get("/models/strong/"))
+    assert f'href="{address}"' in page.content.decode()
+    form = client.get(address)
+    assert "without a rank" in text_of(form) and "private until you publish" in text_of(form)
+    assert form.content.decode().count(" checked") == 3 and 'value="strong-soup"' in form.content.decode()
+    parts = [str(brewed[name].pk) for name in ("first", "third")]
+    made = client.post(address, {"parts": parts, "model": "soup"})
+    soup = Submission.objects.get(model__slug="soup")
+    assert made.headers["Location"] == f"/submissions/{soup.pk}/"
+    assert {part["submission"]: part["weight"] for part in soup.merge["parts"]} == dict.fromkeys(parts, 0.5)
+    assert soup.publish is False and pairs.in_force(soup).base == standing.published
+    text = text_of(client.get(f"/submissions/{soup.pk}/"))
+    assert "0.5 × first" in text and "0.5 × third" in text and "unranked" in text
+    assert "soup of 2" in text_of(client.get(f"/submissions/{brewed['first'].pk}/"))
+    assert str(soup.pk) not in client.get(address).content.decode()  # a merge is no fine-tune
+
+
+@pytest.mark.parametrize(("names", "model", "beside", "says"), [
+    (("first",), "soup", "id_parts", "A soup takes 2 to 20 different checkpoints."),
+    ((), "soup", "id_parts", "A soup takes 2 to 20 different checkpoints."),
+    (("first", "tuned"), "soup", "id_parts", "is none of your fine-tunes of this base"),
+    (("first", "second"), "Not A Name", "id_model", "lower-case letters"),
+])  # fmt: skip
+def test_a_soup_is_refused_beside_the_field(standing, published, brewed, names, model, beside, says):
+    everyones = published | brewed
+    values = {"parts": [str(everyones[name].pk) for name in names], "model": model}
+    refused = client_of(standing.owner).post(f"/submissions/{standing.published.pk}/soup/", values)
+    html = refused.content.decode()
+    assert refused.status_code == 400 and re.search(rf'<li><a href="#{beside}">[^<]*</a>: [^<]*{says}', html)
+    own = html[html.index("<form") :]
+    wrong = own[own.index('wrong"') :]
+    assert says in wrong and f'id="{beside}"' in wrong and own.count('wrong"') == 1
+    ticked = {name for name, each in brewed.items() if re.search(rf'value="{each.pk}" checked', html)}
+    assert ticked == set(names) & set(brewed) and not Submission.objects.filter(merge__isnull=False).exists()
+
+
+def test_all_that_is_wrong_with_a_soup_is_said_at_once(standing, brewed):
+    refused = client_of(standing.owner).post(f"/submissions/{standing.published.pk}/soup/", {"model": "Not A Name"})
+    text = text_of(refused)
+    assert "2 things to put right" in text and "A soup takes 2 to 20" in text and "lower-case letters" in text
+
+
+def test_a_soup_named_as_another_authors_model_is_refused(standing, brewed):
+    values = {"parts": [str(each.pk) for each in brewed.values()], "model": "weak"}
+    refused = client_of(standing.owner).post(f"/submissions/{standing.published.pk}/soup/", values)
+    assert refused.status_code == 403 and "belongs to another author" in text_of(refused)
+
+
+def test_a_soup_is_offered_to_who_has_two_fine_tunes_of_one_base(standing, published, brewed):
+    for client, offered in ((client_of(standing.owner), True), (client_of(standing.stranger), True),
+                            (client_of(standing.staff), False), (client_of(), False)):  # fmt: skip
+        assert ("(a soup)" in text_of(client.get("/models/strong/"))) is offered
+    offered = client_of(standing.owner).get(f"/submissions/{standing.published.pk}/soup/").content.decode()
+    assert not any(str(each.pk) in offered for each in published.values())  # the other author's
+    Submission.objects.filter(pk__in=[brewed[name].pk for name in ("first", "second")]).update(state="withdrawn")
+    assert "(a soup)" not in text_of(client_of(standing.owner).get("/models/strong/"))
+    assert client_of(standing.owner).post(f"/submissions/{standing.published.pk}/soup/").status_code == 404
+
+
+def test_the_form_of_a_merge_leads_to_the_soup(standing, brewed):
+    make_interpolation(brewed["first"])
+    html = client_of(standing.owner).get(f"/submissions/{brewed['first'].pk}/merge/").content.decode()
+    assert f'href="/submissions/{standing.published.pk}/soup/"' in html
+
+
 def test_others_may_neither_name_nor_sweep_nor_merge(standing, tuned):
     for client, status in ((client_of(standing.owner), 403), (client_of(), 302)):
         for act in ("base", "sweep", "merge"):
@@ -210,7 +306,8 @@ def test_the_submit_form_asks_for_the_target_and_keeps_it(standing):
     client = client_of(standing.owner)
     html = client.get("/submit/").content.decode()
     assert 'value="stain=DAPI"' in html and "Only a base: keep it private" in html
-    assert '<option value="strong">' in html
+    offered = html[html.index('<datalist id="bases">') :].partition("</datalist>")[0]
+    assert '<option value="strong">' in offered and '<option value="secret">' in offered
     refused = client.post("/submit/", {"kind": "checkpoint", "release": "standing", "model": "x", "target": TARGET})
     assert re.search(r'value="stain=hematoxylin and eosin" checked', refused.content.decode())
 
@@ -220,3 +317,17 @@ def test_a_private_base_is_named_but_not_linked(standing, tuned):
     links.declare(tuned, str(standing.hidden.pk), TARGET, by=standing.stranger)
     text, html = text_of(page := client_of().get("/models/tuned/")), page.content.decode()
     assert "which its author keeps private" in text and str(standing.hidden.pk) not in html
+
+
+def test_a_base_that_is_kept_private_is_not_offered_to_be_published(standing):
+    client, address = client_of(standing.owner), f"/submissions/{standing.hidden.pk}/"
+    assert f'href="{address}publish/"' in client.get(address).content.decode()
+    Submission.objects.filter(pk=standing.hidden.pk).update(kept_private=True)
+    page = client.get(address)
+    assert "publish/" not in page.content.decode() and "Kept private: a base for other submissions" in text_of(page)
+    assert "scored" in text_of(page) and "Not published" not in text_of(page)
+    assert re.search(r'<ol class="states".*kept private.*</ol>', page.content.decode(), re.S)
+    assert "a base for other submissions" in text_of(client.get(f"{address}publish/"))
+    assert client.post(f"{address}publish/").status_code == 409
+    standing.hidden.refresh_from_db()
+    assert not standing.hidden.publish and not standing.hidden.entries.exists()
