@@ -39,7 +39,7 @@
       ...own,
       font: { family, size: 13, color: "--ink" },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      margin: { l: 48, r: NARROW.matches ? 8 : 24, t: 12, b: 44 },
+      margin: { l: 58, r: NARROW.matches ? 8 : 24, t: 12, b: 44 },
       hoverlabel: { bgcolor: "--raised", bordercolor: "--rule-strong", font: { family, size: 13, color: "--ink" }, align: "left" },
       legend: { orientation: "h", x: 0, y: 1.02, xanchor: "left", yanchor: "bottom", font: { size: 13 }, itemclick: false,
         itemdoubleclick: false, traceorder: "normal", ...own.legend },
