@@ -107,7 +107,7 @@ def assert_curve_follows_the_choice(page: Page) -> None:
     page.on("request", lambda request: asked.append(request.url))
     page.get_by_label("curve of").select_option(label="pathology")
     expect(drawn.locator(".scatterlayer .trace")).to_have_count(8)  # of its fine and its coarse tasks
-    assert not asked
+    assert not [url for url in asked if not url.endswith("icon.svg")]  # which a browser fetches when it likes
 
 
 def submit(page: Page, model: str, weights, *, base: str = "", only_base: bool = False) -> None:

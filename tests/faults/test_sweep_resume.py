@@ -1,6 +1,7 @@
 """kill -9 in the middle of a sweep: the next run goes on after the last whole α, and nothing is different for it."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -26,7 +27,8 @@ WITHIN_S = 60
 
 def child_dies(runner: psutil.Process) -> None:
     for child in children_of(runner):
-        child.kill()
+        with suppress(psutil.NoSuchProcess):  # the inner one ends with the outer
+            child.kill()
 
 
 def runner_dies(runner: psutil.Process) -> None:
@@ -51,7 +53,7 @@ def scored(sweep: Evaluation) -> bool:
     return sweep.state == EvaluationState.SCORED
 
 
-@pytest.mark.parametrize("end", [child_dies, runner_dies])
+@pytest.mark.parametrize("end", [runner_dies, pytest.param(child_dies, marks=pytest.mark.faults)])
 def test_a_killed_sweep_loses_at_most_one_alpha(live: LiveSystem, end: Callable[[psutil.Process], None]):
     first, second = pair(live), pair(live)
     undisturbed = asked(first)

@@ -203,7 +203,7 @@ def test_baselines_are_scored_published_and_chance_is_exact(release):
 def test_rescore_verifies_and_names_the_entry_whose_number_was_altered(release, capsys):
     drain(Queue.SCORE)
     call_command("rescore", verify=True)
-    assert "6 entries recomputed, 0 differences" in capsys.readouterr().out
+    assert "6 entries and 0 analyses recomputed, 0 differences" in capsys.readouterr().out
     report = Report.objects.get(evaluation__submission__model__slug="baseline-majority", evaluation__split="test")
     report.document["aggregates"]["macro"]["1"]["estimate"] += 0.000001
     report.save()
