@@ -1,6 +1,7 @@
 """Merged checkpoints: exact at the ends, right between, one valid file whatever the parts were stored as."""
 
 import io
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -176,10 +177,6 @@ def test_memory_holds_one_tensor_at_a_time(
     alive: list[Any] = []
 
     def counting(tensors: Any, weights: Any) -> torch.Tensor:
-        import gc
-        import weakref
-
-        gc.collect()
         assert sum(ref() is not None for ref in alive) <= 1
         found = mean(tensors, weights)
         alive.append(weakref.ref(found))

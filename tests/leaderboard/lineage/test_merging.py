@@ -2,6 +2,7 @@
 
 import io
 import json
+from unittest import mock
 
 import pytest
 import torch
@@ -15,7 +16,8 @@ from evaluator.answers import read_answers
 from evaluator.cli import main
 from evaluator.errors import InputError
 from evaluator.release.schema import Split
-from leaderboard import files, publication, storage, submissions
+from evaluator.sandbox import ChildSweep
+from leaderboard import files, storage, submissions
 from leaderboard.boards.marks import MERGED, marks_of
 from leaderboard.boards.snapshots import get_board
 from leaderboard.intake import NewSubmission
@@ -86,10 +88,9 @@ def checkpoint(author, release, path, slug, **fields) -> Submission:
 def test_one_button_gives_one_sweep_that_ends_in_the_parents_answers(release, author, tuned_weights, tmp_path, capsys):
     submit(author, release, tiny_weights(), "base")
     submit(author, release, tuned_weights, "tuned", base="base")
-    submit(author, release, tiny_weights(5), "other", base="base", publish=False)
     work()
-    base, tuned, other = (Submission.objects.get(model__slug=slug) for slug in ("base", "tuned", "other"))
-    assert_looks_like(author, base, tuned, other)
+    base, tuned = (Submission.objects.get(model__slug=slug) for slug in ("base", "tuned"))
+    assert_looks_like(author, base, tuned)
     sweep = sweeps.ask(tuned, by=author)
     assert sweeps.ask(tuned, by=author) == sweep  # pressed twice
     work()
@@ -115,26 +116,32 @@ def test_one_button_gives_one_sweep_that_ends_in_the_parents_answers(release, au
     assert reading.of_submission(AnonymousUser(), tuned).interpolation is not None
     call_command("rescore", verify=True)
     assert "0 differences" in capsys.readouterr().out
+    assert_the_command_agrees(release, (base, tuned), sweep, document, tmp_path)
+
+
+def assert_the_command_agrees(release, pair, sweep, document, tmp_path) -> None:
+    """`interpolate` on the stored answers of the sweep, in place of asking the model once more."""
+    with storage.local_path(sweep.answers_sha256) as path:
+        answered = ChildSweep(answers=read_sweep(path), run=sweep.run)
     out = tmp_path / "interpolation.json"
-    with storage.local_files(base) as base_file, storage.local_files(tuned) as tuned_file:
+    with storage.local_files(pair[0]) as base_file, storage.local_files(pair[1]) as tuned_file:
         arguments = [
             "interpolate", "--release", storage.release_folder(release), "--split", "test", "--select-on", "dev",
             "--base", base_file, "--tuned", tuned_file, "--architecture", TINY, "--alphas", "0:1:0.05",
             "--key", storage.key_folder(release, 1), "--out", out,
         ]  # fmt: skip
-        assert main([str(argument) for argument in arguments]) == 0
+        with mock.patch("evaluator.cli.interpolate.sweep_in_child", return_value=answered):
+            assert main([str(argument) for argument in arguments]) == 0
     assert json.loads(out.read_text()) == document
 
 
-def assert_looks_like(author, base, tuned, other) -> None:
-    """What the server says of the weights: to the author alone, and nothing of another first draw."""
+def assert_looks_like(author, base, tuned) -> None:
+    """What the server says of the weights, to the author alone."""
     found = reading.of_submission(author, tuned)
     [suggestion] = found.suggestions
     assert suggestion.base == str(base.pk) and 0 < suggestion.kinship.identical_share < 1
     assert found.kinship.looks_tuned
     assert reading.of_submission(AnonymousUser(), tuned).suggestions == []
-    stranger = reading.of_submission(author, other)
-    assert stranger.suggestions == [] and not stranger.kinship.looks_tuned
 
 
 def test_a_sweep_is_refused_where_there_is_nothing_to_sweep(pair, release, author):
@@ -162,24 +169,28 @@ def test_a_failed_sweep_is_started_anew(pair, author):
     assert again != first and again.state == EvaluationState.QUEUED
 
 
-def test_a_merge_is_a_submission_of_its_own_unranked_and_linked(pair, release, author):
+def test_a_merge_is_made_of_its_parents(pair, author):
     base, tuned = pair
     merge = derived.submit_merge(tuned, 0.35, "merged", by=author)
-    work()
+    drain(Queue.VALIDATE)
     merge.refresh_from_db()
     assert merge.state == SubmissionState.ACCEPTED, merge.problems
-    assert submissions.combined_state(merge) == "scored"
+    assert {each.split for each in merge.evaluations.all()} == {"dev", "test"}
     assert [(each.submission, each.weight) for each in pairs.parents_of(merge)] == [(base, 0.65), (tuned, 0.35)]
     with storage.local_files(merge) as path, storage.local_files(base) as zero, storage.local_files(tuned) as one:
         made, first, last = load_file(path), load_file(zero), load_file(one)
     for name, tensor in made.items():
         torch.testing.assert_close(tensor, torch.lerp(first[name], last[name], 0.35), rtol=0, atol=1e-6)
-    publication.publish_all(merge, by=author)
+    assert reading.of_submission(author, merge).base == base  # so that what it forgot is known too
+    assert [each.pk for each in reading.of_submission(author, tuned).derived] == [merge.pk]
+
+
+def test_a_merge_stands_unranked_on_boards(pair, release, author):
+    parts = [{"submission": str(each.pk), "weight": 0.5} for each in pair]
+    make_answered(make_model(author, "merged"), release, merge={"parts": parts, "alpha": 0.5}, seed=5)
     drain(Queue.SCORE)
     row = next(row for row in get_board(release, Split.TEST, "overall").rows if row.model == "merged")
     assert row.rank is None and "merge" in row.reason and MERGED in marks_of(row)
-    assert reading.of_submission(author, merge).base == base  # so that what it forgot is known too
-    assert [each.pk for each in reading.of_submission(author, tuned).derived] == [merge.pk]
 
 
 def test_the_file_of_a_merge_is_its_authors_if_both_parents_are(pair, release, author, stranger, tuned_weights):
