@@ -21,7 +21,7 @@ from tests.builders.waiting import wait_until
 pytestmark = pytest.mark.django_db(transaction=True)
 LEASE_S = 3.0
 SPLITS = ("dev", "test")
-ITEMS_PER_SPLIT = 60  # which are answered 21 times
+ITEMS_PER_SPLIT = 40  # which are answered 21 times
 WITHIN_S = 60
 
 

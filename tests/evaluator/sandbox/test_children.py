@@ -48,6 +48,7 @@ def test_child_answers_as_this_process_does(job: AnswerJob, level: SandboxLevel)
     assert list(dict.fromkeys(progress["stage"] for progress in seen)) == list(STAGES[Family.CONTRASTIVE])
 
 
+@pytest.mark.parametrize("level", [SandboxLevel.BUBBLEWRAP], indirect=True)  # the weak one opens files alike
 def test_child_answers_the_same_from_shards(job: AnswerJob, level: SandboxLevel, tmp_path: Path) -> None:
     shards = write_shards(tiny_state(seed=2), tmp_path)
     whole, found = answer_in_child(job), answer_in_child(replace(job, weights=shards))
@@ -60,6 +61,7 @@ def test_child_answers_the_same_from_shards(job: AnswerJob, level: SandboxLevel,
         answer_in_child(replace(job, weights=shards, weights_sha256=facts[0]["sha256"]))
 
 
+@pytest.mark.parametrize("level", [SandboxLevel.BUBBLEWRAP], indirect=True)  # the weak one opens files alike
 def test_child_answers_with_an_adapter_as_with_its_merged_checkpoint(
     job: AnswerJob, level: SandboxLevel, tmp_path: Path
 ) -> None:
