@@ -1,0 +1,1 @@
+"""Classifiers trained on labelled embeddings; each gives a LinearHead."""
