@@ -1,7 +1,10 @@
 """The images that may be labelled. In: features; out: Pool, with what strategies need of the features alone."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -27,3 +30,26 @@ class Pool:
     def everyone(self) -> Tensor:
         """(n,) all ids: the rows of `features`."""
         return torch.arange(len(self), device=self.features.device)
+
+
+Found = TypeVar("Found")
+
+
+def once_per_pool(find: Callable[[Pool], Found]) -> Callable[[Pool], Found]:
+    """Keep what `find` gives for as long as the pool lives. What it finds must not hold the pool itself.
+
+    Its chance comes from `pool_generator`, so that an answer never depends on who asked first.
+    """
+    kept: WeakKeyDictionary[Pool, Found] = WeakKeyDictionary()
+
+    def found(pool: Pool) -> Found:
+        if pool not in kept:
+            kept[pool] = find(pool)
+        return kept[pool]
+
+    return found
+
+
+def pool_generator() -> torch.Generator:
+    """A fresh source of chance for what is decided once per pool, the same for every run and seed."""
+    return torch.Generator().manual_seed(0)
