@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 from weakref import WeakKeyDictionary
 
 import torch
@@ -33,19 +33,21 @@ class Pool:
 
 
 Found = TypeVar("Found")
+Given = TypeVarTuple("Given")
 
 
-def once_per_pool(find: Callable[[Pool], Found]) -> Callable[[Pool], Found]:
-    """Keep what `find` gives for as long as the pool lives. What it finds must not hold the pool itself.
+def once_per_pool(find: Callable[[Pool, *Given], Found]) -> Callable[[Pool, *Given], Found]:
+    """Keep what `find` gives, per further arguments, for as long as the pool lives. It must not hold the pool itself.
 
     Its chance comes from `pool_generator`, so that an answer never depends on who asked first.
     """
-    kept: WeakKeyDictionary[Pool, Found] = WeakKeyDictionary()
+    kept: WeakKeyDictionary[Pool, dict[tuple[*Given], Found]] = WeakKeyDictionary()
 
-    def found(pool: Pool) -> Found:
-        if pool not in kept:
-            kept[pool] = find(pool)
-        return kept[pool]
+    def found(pool: Pool, *given: *Given) -> Found:
+        of_pool = kept.setdefault(pool, {})
+        if given not in of_pool:
+            of_pool[given] = find(pool, *given)
+        return of_pool[given]
 
     return found
 
