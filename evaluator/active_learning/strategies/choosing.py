@@ -17,8 +17,10 @@ def shuffled(ids: Tensor, generator: torch.Generator) -> Tensor:
 def highest(scores: Tensor, ids: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """(count,) the ids of the highest scores; ties are broken by chance, so that the order of a file decides nothing.
 
-    scores, ids: (n,), n ≥ count; −inf is allowed, NaN is not.
+    scores, ids: (n,), n ≥ count; −inf is allowed. Raises RuntimeError at NaN, which would sort as the highest.
     """
+    if torch.isnan(scores).any():
+        raise RuntimeError("a strategy scored a candidate as NaN")
     mixed = shuffled(torch.arange(len(ids), device=ids.device), generator)
     return ids[mixed[torch.argsort(scores[mixed], descending=True, stable=True)[:count]]]
 

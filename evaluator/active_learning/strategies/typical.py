@@ -10,6 +10,7 @@ from evaluator.active_learning.state import State
 MOST_CLUSTERS = 500
 SMALL = 5  # members; a cluster of no more is not walked while larger ones have points left
 NEIGHBOURS = 20
+SAME = 1e-6  # squared distances that differ by rounding: two that are each other's nearest are equally typical
 CHUNK = 2_048
 
 
@@ -22,7 +23,7 @@ def most_typical(pool: Pool, labelled: Tensor, count: int, *, generator: torch.G
     """(count,) unlabelled ids. k-means of unit features into min(labelled + count, 500) clusters; from 500 on they are
     the same for every round and seed. Clusters of more than 5 points are walked round and round, those of fewest
     labels first, then the largest; in each the point left with the smallest mean squared distance to its nearest
-    20 points left (at most half of them; itself counted).
+    20 points left (at most half of them; itself counted), of equals the first.
 
     The published code gives fewer than `count` when a cluster has no more than 5 points left as its turn comes. Here
     the walk goes on to the next, and over small clusters and small rests once nothing else is left.
@@ -51,7 +52,8 @@ def _walk(
             return
         for cluster in open_clusters[: count - len(taken)]:
             rest = rests[cluster]
-            place = int(mean_distances(directions[rest.to(directions.device)]).argmin())
+            distances = mean_distances(directions[rest.to(directions.device)])
+            place = int(torch.nonzero(distances <= distances.min() + SAME)[0])
             taken.append(int(rest[place]))
             rests[cluster] = torch.cat([rest[:place], rest[place + 1 :]])
 
