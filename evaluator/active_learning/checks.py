@@ -20,9 +20,11 @@ def checked_features(features: NDArray) -> NDArray[np.float32]:
                    "dimensions: one row per image, one column per feature, at least one of each.")  # fmt: skip
         raise InputError.single("features_not_a_table", message)
     _refuse(~np.isfinite(table).all(axis=1), "not_finite_features", "NaN or infinite features. Leave these images out.")
+    with np.errstate(over="ignore"):
+        narrow = np.ascontiguousarray(table, dtype=np.float32)
     too_large = f"features beyond ±{LARGEST:.0e}. Scale the features down."
-    _refuse((np.abs(table) > LARGEST).any(axis=1), "features_too_large", too_large)
-    return np.ascontiguousarray(table, dtype=np.float32)
+    _refuse((np.abs(narrow) > LARGEST).any(axis=1), "features_too_large", too_large)
+    return narrow
 
 
 def _refuse(bad: NDArray[np.bool_], code: str, complaint: str) -> None:

@@ -35,8 +35,8 @@ def mean_head(
 
 
 def a_state(
-    *, n: int = 60, d: int = 4, n_classes: int = 4, held: int = 12, count: int = 7, seed: int = 0, dropout: float = 0.75,
-    sharp: float = 1,
+    *, n: int = 60, d: int = 4, n_classes: int = 4, held: int = 12, count: int = 7, seed: int = 0,
+    dropout: float = 0.75, sharp: float = 1,
 ) -> State:  # fmt: skip
     """A pool of `blobs` with `held` labels in random places and a head from them. Each call gives a fresh generator."""
     features, labels = blobs(n, d, n_classes, seed=seed)

@@ -34,8 +34,8 @@ def test_numbers_of_any_width_become_float32(dtype: type) -> None:
 
 
 @pytest.mark.parametrize(
-    "table", [np.zeros(3), np.zeros((2, 0)), np.zeros((0, 2)), np.zeros((2, 2, 2)), np.array([["1"]]), np.array([[None]]),
-              np.zeros((2, 2), dtype=complex), np.zeros((2, 2), dtype=bool)],
+    "table", [np.zeros(3), np.zeros((2, 0)), np.zeros((0, 2)), np.zeros((2, 2, 2)), np.array([["1"]]),
+              np.array([[None]]), np.zeros((2, 2), dtype=complex), np.zeros((2, 2), dtype=bool)],
 )  # fmt: skip
 def test_what_is_no_table_of_real_numbers_is_refused(table: NDArray) -> None:
     with pytest.raises(InputError) as refusal:
