@@ -13,7 +13,7 @@ from evaluator.errors import InputError
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=5)
 
 
-@given(hnp.arrays(np.float64, SHAPES, elements=st.floats(width=64)))
+@given(hnp.arrays(np.float64, SHAPES, elements=st.floats(width=32)))
 def test_each_row_is_judged(table: NDArray[np.float64]) -> None:
     bad = [i for i, row in enumerate(table) if not all(np.isfinite(x) for x in row)]
     large = [i for i, row in enumerate(table) if any(abs(x) > LARGEST for x in row)]
