@@ -61,12 +61,18 @@ def test_as_many_groups_as_points_are_the_points() -> None:
     assert found.centroids[found.assignment].numpy() == pytest.approx(points.numpy(), abs=1e-5)
 
 
-def test_more_points_than_training_takes_are_all_assigned_to_their_nearest_centroid() -> None:
-    points, _ = blobs(3_000, 2, 2, seed=3)
+def test_512_points_per_cluster_are_trained_on_and_all_assigned() -> None:
+    points, _ = blobs(3_000, 2, 2, seed=3, apart=6)
     found = kmeans(points, 2, generator=seeded(3))
     assert torch.equal(found.assignment, torch.cdist(points, found.centroids).argmin(dim=1))
-    whole = kmeans(points[:1_024], 2, generator=seeded(3))
-    assert not torch.equal(whole.centroids, found.centroids)
+    drawn = torch.randperm(3_000, generator=seeded(3))[: 2 * 512]
+    for rows, same in ((drawn, True), (torch.arange(3_000), False)):
+        means = torch.stack([points[rows][found.assignment[rows] == cluster].mean(dim=0) for cluster in (0, 1)])
+        assert torch.allclose(means, found.centroids, atol=1e-4) == same
+
+
+def test_seeds_are_distinct_where_all_points_are_equal() -> None:
+    assert sorted(spread_seeds(6, 6, lambda _: torch.zeros(6), generator=seeded(0)).tolist()) == list(range(6))
 
 
 def test_seeds_are_drawn_by_squared_distance() -> None:

@@ -33,13 +33,14 @@ def test_an_opinion_is_the_heads() -> None:
 
 
 def test_clusters_are_numbered_by_size_and_measured() -> None:
-    groups = torch.repeat_interleave(torch.arange(3), torch.tensor([5, 20, 10]))
-    features = 50 * functional.one_hot(groups, 3) + torch.rand(35, 3, generator=seeded(2))
-    chosen = torch.tensor([1, 6, 30])
-    found = reasons_of_start(Pool(features=features, n_classes=3), chosen)
-    assert [(reason.cluster, reason.members) for reason in found] == [(3, 5), (1, 20), (2, 10)]
+    sizes = [5, 20, 10, 8, 12]
+    groups = torch.repeat_interleave(torch.arange(5), torch.tensor(sizes))
+    features = 50 * functional.one_hot(groups, 5) + torch.rand(55, 5, generator=seeded(2))
+    chosen = torch.tensor([1, 6, 30, 36, 50])
+    found = reasons_of_start(Pool(features=features, n_classes=5), chosen)
+    assert [(reason.cluster, reason.members) for reason in found] == list(zip([5, 1, 3, 4, 2], sizes, strict=True))
     directions = functional.normalize(features, dim=1)
-    for reason, group in zip(found, (0, 1, 2), strict=True):
+    for reason, group in zip(found, range(5), strict=True):
         expected = (directions[reason.id] - directions[groups == group].mean(dim=0)).norm()
         assert reason.distance == pytest.approx(expected.item(), abs=1e-6) and reason.opinion is None
 
