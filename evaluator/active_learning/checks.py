@@ -23,7 +23,7 @@ def checked_features(features: NDArray) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
         narrow = np.ascontiguousarray(table, dtype=np.float32)
     too_large = f"features beyond ±{LARGEST:.0e}. Scale the features down."
-    _refuse((np.abs(narrow) > LARGEST).any(axis=1), "features_too_large", too_large)
+    _refuse(np.any(np.abs(narrow) > LARGEST, axis=1), "features_too_large", too_large)
     return narrow
 
 

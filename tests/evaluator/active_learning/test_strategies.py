@@ -155,9 +155,9 @@ def test_dropquery_spreads_over_those_that_disagree_and_takes_one_pass_where_the
 
 def test_dropquery_fills_uniformly_when_all_agree() -> None:
     state = a_state(n=9, held=3, count=2, dropout=0.0)
-    drawn = torch.cat([ask(Strategy.DROPQUERY, state) for _ in range(3_000)])
-    share = torch.bincount(drawn, minlength=9)[state.unlabelled] / 3_000
-    assert share.numpy() == pytest.approx(2 / 6, abs=0.04)
+    drawn = torch.cat([ask(Strategy.DROPQUERY, state) for _ in range(1_000)])
+    share = torch.bincount(drawn, minlength=9)[state.unlabelled] / 1_000
+    assert share.numpy() == pytest.approx(2 / 6, abs=0.06)
 
 
 @SEEDS
