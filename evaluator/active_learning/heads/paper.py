@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from evaluator.active_learning.dropout import kept
 from evaluator.active_learning.heads.linear import LinearHead
 
 DROPOUT = 0.75
 LEARNING_RATE, DECAY, BETAS, ADAM_EPS = 1e-2, 1e-2, (0.9, 0.999), 1e-8
 MOMENTUM, NORM_EPS = 0.1, 1e-5  # of batch normalisation, torch's defaults
 EPOCHS, PATIENCE, IMPROVEMENT = 400, 20, 1e-3
-_KEPT_BYTES = round((1 - DROPOUT) * 256)  # a random byte below it keeps a feature: exact for a dropout of 0.75
 
 
 def fit_paper(
@@ -57,19 +57,11 @@ def first_parameters(n_points: int, dim: int, n_classes: int, generator: torch.G
     return parameters
 
 
-def dropout_factors(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """What one epoch multiplies the features by: 1/(1 − p) with chance 1 − p, else 0. Two random bits would do; a byte
-    is the smallest that can be compared."""
-    words = torch.empty(-(-shape[0] * shape[1] // 8), dtype=torch.int64, device=generator.device)
-    drawn = words.random_(-(2**63), None, generator=generator).view(torch.uint8)[: shape[0] * shape[1]].view(shape)
-    return (drawn < _KEPT_BYTES) * (1 / (1 - DROPOUT))
-
-
 @dataclass(kw_only=True, eq=False)
 class _Runs:
     """Everything that belongs to the runs still in training: one row per run in each tensor."""
 
-    features: Tensor  # (R, m, d)
+    features: Tensor  # (R, m, d), as they are where dropout keeps them: 1 / (1 − p) as large
     targets: Tensor  # (R, m, C) one-hot
     weights: Tensor  # (R, m, 1), sum 1 per run
     parameters: Tensor  # (R, C·d + C)
@@ -115,11 +107,11 @@ def _begin(
     mean, variance = features.new_zeros(n_runs, 1, dim), features.new_ones(n_runs, 1, dim)
     endless = features.new_full((n_runs,), torch.inf)
     return _Runs(
-        features=features, targets=functional.one_hot(labels, n_classes).to(features.dtype),
+        features=features / (1 - DROPOUT), targets=functional.one_hot(labels, n_classes).to(features.dtype),
         weights=(weights / weights.sum(dim=1, keepdim=True)).unsqueeze(2).to(features.dtype), parameters=parameters,
         first_moment=torch.zeros_like(parameters), second_moment=torch.zeros_like(parameters), mean=mean,
-        variance=variance, best_parameters=parameters.clone(), best_mean=mean.clone(), best_variance=variance.clone(),
-        lowest=endless, reference=endless.clone(), waited=torch.zeros_like(endless, dtype=torch.int64),
+        variance=variance, best_parameters=parameters, best_mean=mean, best_variance=variance,
+        lowest=endless, reference=endless, waited=torch.zeros_like(endless, dtype=torch.int64),
         run=torch.arange(n_runs, device=features.device),
     )  # fmt: skip
 
@@ -129,7 +121,7 @@ def _train_one_epoch(runs: _Runs, epoch: int, generators: Sequence[torch.Generat
     n_weights = runs.parameters.shape[1] // (dim + 1) * dim
     weight = runs.parameters[:, :n_weights].view(n_runs, -1, dim)
     bias = runs.parameters[:, n_weights:].unsqueeze(1)
-    dropped = runs.features * torch.stack([dropout_factors((n_points, dim), some) for some in generators])
+    dropped = runs.features * torch.stack([kept((n_points, dim), DROPOUT, some) for some in generators])
     mean = dropped.mean(dim=1, keepdim=True)
     centred = dropped.sub_(mean)
     variance = centred.square().mean(dim=1, keepdim=True)
@@ -157,8 +149,9 @@ def _keep_best(runs: _Runs, loss: Tensor) -> None:
     """The state after the step belongs to the loss before it, as the published code's checkpoints do."""
     is_lower = loss < runs.lowest
     runs.lowest = torch.where(is_lower, loss, runs.lowest)
-    runs.best_parameters[is_lower] = runs.parameters[is_lower]
-    runs.best_mean[is_lower], runs.best_variance[is_lower] = runs.mean[is_lower], runs.variance[is_lower]
+    runs.best_parameters = torch.where(is_lower[:, None], runs.parameters, runs.best_parameters)
+    runs.best_mean = torch.where(is_lower[:, None, None], runs.mean, runs.best_mean)
+    runs.best_variance = torch.where(is_lower[:, None, None], runs.variance, runs.best_variance)
     has_improved = loss < runs.reference - IMPROVEMENT
     runs.reference = torch.where(has_improved, loss, runs.reference)
     runs.waited = torch.where(has_improved, 0, runs.waited + 1)
