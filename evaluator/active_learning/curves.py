@@ -11,7 +11,9 @@ from evaluator.active_learning.tasks import StrategyResult, StrategyTask
 SCHEMA, DIGITS = 1, 6
 
 
-def curves_of(task: StrategyTask, result: StrategyResult, right: NDArray[np.int64]) -> dict[str, Any]:
+def curves_of(
+    task: StrategyTask, result: StrategyResult, right: NDArray[np.int64], *, propagates: bool = False
+) -> dict[str, Any]:
     """One curve per seed by labels held, the start counted, and the area under them (trapezoid over labels, divided by
     their range): its mean and sample standard deviation over seeds, null for one seed.
 
@@ -24,7 +26,7 @@ def curves_of(task: StrategyTask, result: StrategyResult, right: NDArray[np.int6
     found = np.stack([metrics.classes_found(classes[:, :count]) for count in held], axis=-1)
     return {
         "schema": SCHEMA, "strategy": str(task.strategy), "start": str(task.start), "head": str(task.head),
-        "n_classes": task.data.n_classes,
+        "propagated": propagates, "n_classes": task.data.n_classes,
         "runs": [
             {
                 "seed": seed, "labels": held, "accuracy": _rounded(accuracy[place]),

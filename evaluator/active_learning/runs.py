@@ -35,15 +35,17 @@ class Round:
     seconds: list[float]
 
 
-def run(task: StrategyTask, *, device: torch.device | str = "cpu", on_round: OnRound | None = None) -> StrategyResult:
-    """Every round of every seed.
+def run(
+    task: StrategyTask, *, device: torch.device | str = "cpu", propagates: bool = False, on_round: OnRound | None = None
+) -> StrategyResult:
+    """Every round of every seed; `propagates` as in `fit_of`.
 
     Raises InputError `too_few_candidates` when the rounds ask for more labels than the pool has images.
     """
     pool = Pool(features=torch.from_numpy(task.data.pool).to(device), n_classes=task.data.n_classes)
     labels, evaluated = (torch.from_numpy(array).to(device) for array in (task.data.labels, task.data.evaluated))
     steps = [task.per_round] * task.rounds
-    fit = fit_of(task.head, pool, labels, task.seeds)
+    fit = fit_of(task.head, pool, labels, task.seeds, propagates=propagates)
     rounds = walk(pool, labels, task.strategy, task.start, fit, steps, task.seeds)
     chances: list[Tensor] = []
     seconds: list[list[float]] = []

@@ -35,6 +35,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--strategy", required=True, type=Strategy, choices=list(Strategy))
     parser.add_argument("--start", default=OWN, choices=[*Start, OWN],
                         help="how the first labels are chosen; own: as its authors do (default)")  # fmt: skip
+    parser.add_argument("--propagate", action="store_true",
+                        help="train on the whole pool, labels spread to neighbours")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=8, metavar="N", help="the start counts as the first (default 8)")
     parser.add_argument("--per-round", type=int, metavar="B", help="labels per round (default: one per class)")
     parser.add_argument("--seeds", default=SEEDS, metavar="1,10,…", help=f"one run for each (default {SEEDS})")
@@ -58,10 +60,10 @@ def run(args: argparse.Namespace) -> None:
 
     with ProgressLine() as line:
         result = runs.run(
-            task, device=prepare_device(args.device),
+            task, device=prepare_device(args.device), propagates=args.propagate,
             on_round=lambda done: line.show(f"{args.strategy.display_name}, rounds", done, args.rounds),
         )  # fmt: skip
-    curves = curves_of(task, result, pool.right)
+    curves = curves_of(task, result, pool.right, propagates=args.propagate)
     write_document(curves, args.out)
     _show(curves)
     print(f"written to {args.out}")
