@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from tests.bench import bench_choices, gpu
+from evaluator.active_learning.names import Strategy
+from evaluator.active_learning.tasks import Data
+from tests.bench import bench_active_learning, bench_choices, gpu
 from tests.bench.table import Compared, Row, table_of
+from tests.builders.mixtures import mixture
 
 
 def test_without_a_gpu_the_benchmark_says_so(
@@ -55,3 +58,15 @@ def test_the_table_has_every_row_in_columns() -> None:
     assert head.split() == ["id", "workload", "ours", "loop", "ratio", "goal", "met"]
     assert {line.index(cell) for line, cell in ((head, "ours"), (first, "1 s"), (second, "1 s"))} == {19}
     assert first.endswith("met") and second.endswith("MISSED")
+
+
+def test_runs_are_checked_before_they_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = mixture(n_pool=300, n_test=100, dim=32)
+    data = Data(pool=made.train_x, labels=made.train_y, evaluated=made.test_x, n_classes=20)
+    monkeypatch.setattr(bench_active_learning, "TOLERANCE", 0.2)
+    bench_active_learning.check(data, made.test_y)
+    results = iter([bench_active_learning.run(bench_active_learning.a_task(data, Strategy.DROPQUERY, seeds))
+                    for seeds in ((1,), (2,))])  # fmt: skip
+    monkeypatch.setattr(bench_active_learning, "run", lambda task: next(results))
+    with pytest.raises(AssertionError, match="the same ids twice: False"):
+        bench_active_learning.check(data, made.test_y)
