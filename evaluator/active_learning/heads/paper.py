@@ -6,7 +6,7 @@ input and g = w · (p − onehot) / Σw, it is gᵀz for the weights and Σg for
 trained as one batch of which each row is what the run would be alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -20,6 +20,7 @@ DROPOUT = 0.75
 LEARNING_RATE, DECAY, BETAS, ADAM_EPS = 1e-2, 1e-2, (0.9, 0.999), 1e-8
 MOMENTUM, NORM_EPS = 0.1, 1e-5  # of batch normalisation, torch's defaults
 EPOCHS, PATIENCE, IMPROVEMENT = 400, 20, 1e-3
+CACHED, ROOM = 2**18, 2**26  # features handled at once: what a processor's cache holds, what leaves a GPU room
 
 
 def fit_paper(
@@ -37,8 +38,7 @@ def fit_paper(
     """
     weights = weights or [torch.ones_like(some, dtype=torch.float32) for some in labels]
     heads: list[LinearHead | None] = [None] * len(features)
-    for size in sorted({len(some) for some in features}):
-        runs = [run for run, some in enumerate(features) if len(some) == size]
+    for runs in _alike(features):
         found = _fit_alike(
             torch.stack([features[run] for run in runs]), torch.stack([labels[run] for run in runs]),
             torch.stack([weights[run] for run in runs]), n_classes, [generators[run] for run in runs],
@@ -46,6 +46,15 @@ def fit_paper(
         for run, head in zip(runs, found, strict=True):
             heads[run] = head
     return [head for head in heads if head is not None]
+
+
+def _alike(features: Sequence[Tensor]) -> Iterator[list[int]]:
+    """Places of runs that are trained as one batch: equally many points, and not more numbers than are handled well."""
+    for size in sorted({len(some) for some in features}):
+        runs = [run for run, some in enumerate(features) if len(some) == size]
+        numbers = CACHED if features[0].device.type == "cpu" else ROOM
+        step = max(1, numbers // (size * features[0].shape[1]))
+        yield from (runs[first : first + step] for first in range(0, len(runs), step))
 
 
 def first_parameters(n_points: int, dim: int, n_classes: int, generator: torch.Generator) -> Tensor:
