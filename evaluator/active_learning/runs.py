@@ -42,8 +42,9 @@ def run(
 
     Raises InputError `too_few_candidates` when the rounds ask for more labels than the pool has images.
     """
-    pool = Pool(features=torch.from_numpy(task.data.pool).to(device), n_classes=task.data.n_classes)
-    labels, evaluated = (torch.from_numpy(array).to(device) for array in (task.data.labels, task.data.evaluated))
+    arrays = task.data.pool, task.data.labels, task.data.evaluated
+    features, labels, evaluated = (torch.from_numpy(np.array(array)).to(device) for array in arrays)
+    pool = Pool(features=features, n_classes=task.data.n_classes)
     steps = [task.per_round] * task.rounds
     fit = fit_of(task.head, pool, labels, task.seeds, propagates=propagates)
     rounds = walk(pool, labels, task.strategy, task.start, fit, steps, task.seeds)

@@ -21,7 +21,7 @@ class Mixture:
     def save(self, path: Path, **changed: object) -> Path:
         """Write it as POOL.npz; `changed` replaces arrays, and leaves out those that are None."""
         arrays = vars(self) | changed
-        np.savez(path, **{name: array for name, array in arrays.items() if array is not None})  # type: ignore[arg-type]
+        np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
         return path
 
 
