@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from evaluator.active_learning.dropout import kept
@@ -108,6 +110,17 @@ def test_constant_features_give_finite_chances(value):
     head, = fit_paper([x], [y], N_CLASSES, generators=[generator_of(0)])  # fmt: skip
     for found in (head.probabilities(x), head.probabilities(points(50)[0]), head.stochastic(x, 2, generator_of(1))):
         assert found.isfinite().all()
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 5), st.integers(1, 4), st.sampled_from([0, 1e-30, 1e-3, 1, 1e6, 1e15]))
+def test_whatever_is_labelled_gives_finite_chances(size, dim, n_classes, largest):
+    generator = generator_of(size, str(dim))
+    x = largest * (2 * torch.rand(2 * size, dim, generator=generator) - 1)
+    y = torch.randint(n_classes, (size,), generator=generator)
+    head, = fit_paper([x[:size]], [y], n_classes, generators=[generator_of(0)])  # fmt: skip
+    for found in (head.probabilities(x), head.stochastic(x, 2, generator_of(1))):
+        assert found.isfinite().all() and torch.allclose(found.sum(dim=-1), torch.ones(()))
 
 
 def test_a_class_of_one_member_and_classes_unseen_are_no_trouble():
