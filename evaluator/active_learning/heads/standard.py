@@ -20,12 +20,12 @@ from evaluator.active_learning.heads.linear import LinearHead
 from evaluator.active_learning.heads.minimise import minimise
 from evaluator.active_learning.heads.paper import DROPOUT
 
-STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
-DEFAULT_STRENGTH = 0.1
+STRENGTHS = (10.0, 1.0, 0.3, 0.1, 0.03, 0.01)  # from strong to weak
+DEFAULT_STRENGTH = 0.01
 FOLDS = 5
 CHOOSE_FROM = 3  # labels per class below which the default strength is taken
 ITERATIONS = 500
-PRECISION = 1e-9  # of the summed cross-entropy, per label
+PRECISION, ROUGH_PRECISION = 1e-10, 1e-5  # of the cross-entropy per label: of heads, and where strengths are compared
 NEVER = -1e4  # bias of a class that no label names: its probability is 0
 FLAT = 1e-12  # directions with so little of the largest second moment are none
 NUMBERS_AT_ONCE = 2_000_000  # parameters minimised together: bounds memory at about 25 times as many float64
@@ -55,13 +55,13 @@ def fit_standard(
 
     features: (m_i, d) of the labelled points as the encoder gave them, m_i ≥ 1; labels: (m_i,), 0 … n_classes − 1.
     Folds are stratified as far as labels go and depend on `folds_seed` and the labels alone; a held-out point whose
-    class the rest lacks does not count. With fewer than 3 · n_classes labels, or where no held-out point counts, the
-    strength is DEFAULT_STRENGTH. A class that no label names has probability 0.
+    class the rest lacks does not count. With fewer than 3 · n_classes labels the strength is DEFAULT_STRENGTH. A class
+    that no label names has probability 0.
     """
     heads: list[LinearHead | None] = [None] * len(features)
     for size in sorted({len(some) for some in features}):
         fits = [fit for fit, some in enumerate(features) if len(some) == size]
-        width = n_classes * (min(size, features[0].shape[1]) + 1) * (FOLDS + 1)
+        width = n_classes * (min(size, features[0].shape[1]) + 1) * FOLDS
         for part in torch.tensor(fits).split(max(1, NUMBERS_AT_ONCE // width)):
             chosen = part.tolist()
             x = torch.stack([_scaled(features[fit], standard) for fit in chosen])
@@ -89,12 +89,11 @@ def _fit_alike(
     """(C, d) weights of x and (C,) biases of S fits. x: (S, m, d), labels: (S, m)."""
     centre = x.mean(dim=1, keepdim=True)  # the biases take it up
     span = _span_of(x - centre)
-    if labels.shape[1] < CHOOSE_FROM * n_classes:
-        whole = torch.ones_like(span.points[:, :, :1])
-        problem = _Problem.of(span, labels, n_classes, whole)
-        chosen = _solve(problem, DEFAULT_STRENGTH, problem.nothing())[:, 0]
-    else:
-        chosen = _cross_validated(span, labels, n_classes, folds_seed, strengths)
+    problem = _Problem.of(span, labels, n_classes, torch.ones_like(span.points[:, :, :1]))
+    strength, start = span.points.new_full((len(labels),), DEFAULT_STRENGTH), problem.nothing()
+    if labels.shape[1] >= CHOOSE_FROM * n_classes:  # then some class has so many, and some held-out point counts
+        strength, start = _cross_validated(span, labels, n_classes, folds_seed, strengths)
+    chosen = _solve(problem, strength, start, PRECISION)[:, 0]
     weights = chosen[:, :, :-1] @ span.back
     named = functional.one_hot(labels, n_classes).sum(dim=1) > 0
     biases = (chosen[:, :, -1] - (weights @ centre.transpose(1, 2))[:, :, 0]).masked_fill(~named, NEVER)
@@ -168,50 +167,49 @@ class _Problem:
         return -(self.logs(parameters).masked_fill(self.targets == 0, 0).sum(dim=3))
 
 
-def _solve(problem: _Problem, strength: float, start: Tensor) -> Tensor:
-    """(S, F, C, r + 1): where every selection's objective is least, from `start` of that shape."""
-    n_fits, n_selections, n_classes, width = problem.shape
-    penalty = start.new_full((width,), strength)
-    penalty[-1] = 0
-    used, targets = problem.used, problem.targets
+def _solve(problem: _Problem, strengths: Tensor, start: Tensor, precision: float) -> Tensor:
+    """(S, F, C, r + 1): where every selection's objective is least, from `start` of that shape. strengths: (S,)."""
+    n_fits, n_selections, _, width = problem.shape
+    penalty = strengths[:, None, None, None] * functional.pad(start.new_ones(width - 1), (0, 1))  # (S, 1, 1, r + 1)
+    used, other = problem.used, problem.targets == 0
 
     def value(flat: Tensor) -> tuple[Tensor, Tensor]:
         parameters = flat.view(problem.shape)
         logs = problem.logs(parameters)
-        loss = -(logs.masked_fill(targets == 0, 0).sum(dim=3, keepdim=True).masked_fill(used == 0, 0)).sum(dim=(1, 3))
-        slope = ((logs.exp() - targets) * used).flatten(2)
+        loss = -(logs.masked_fill(other, 0).sum(dim=3, keepdim=True).masked_fill(used == 0, 0)).sum(dim=(1, 3))
+        slope = ((logs.exp_() - problem.targets) * used).flatten(2)
         gradient = (slope.transpose(1, 2) @ problem.points).view(problem.shape) + penalty * parameters
         penalised = loss + (penalty * parameters.square()).sum(dim=(2, 3)) / 2
         return penalised.flatten(), gradient.view(len(flat), -1)
 
     share = used.mean(dim=1)[:, :, :, None]  # (S, F, 1, 1)
-    curvature = (problem.moments[:, None, None, :] * share / n_classes + penalty).clamp(min=1e-12)
+    curvature = (problem.moments[:, None, None, :] * share / problem.shape[2] + penalty).clamp(min=1e-12)
     found = minimise(
         value, start.reshape(n_fits * n_selections, -1),
         curvature.expand(problem.shape).reshape(n_fits * n_selections, -1),
-        tolerance=(PRECISION * used.sum(dim=1)).flatten(), iterations=ITERATIONS,
+        tolerance=(precision * used.sum(dim=1)).flatten(), iterations=ITERATIONS,
     )  # fmt: skip
     return found.view(problem.shape)
 
 
 def _cross_validated(
     span: _Span, labels: Tensor, n_classes: int, folds_seed: int, strengths: Sequence[float]
-) -> Tensor:
-    """(S, C, r + 1) of all points, at the strength that predicts held-out points best; from strong to weak, each
-    starting where the last ended."""
-    folds = _folds(labels, folds_seed)
-    held_out = functional.one_hot(folds, FOLDS).double()
-    used = torch.cat([1 - held_out, torch.ones_like(held_out[:, :, :1])], dim=2)
-    problem = _Problem.of(span, labels, n_classes, used)
-    found, losses = [problem.nothing()], []
-    for strength in sorted(strengths, reverse=True):
-        found.append(_solve(problem, strength, found[-1]))
-        loss = problem.losses(found[-1])[:, :, :FOLDS]
-        losses.append(loss.masked_fill((held_out == 0) | loss.isinf(), 0).sum(dim=(1, 2)))
-        found[-1], found[-2] = found[-1], found[-2][:, FOLDS:]
-    whole = torch.stack([each[:, -1] for each in found[1:]])  # (strengths, S, C, r + 1)
-    best = torch.stack(losses).argmin(dim=0)
-    return whole[best, torch.arange(len(best), device=best.device)]
+) -> tuple[Tensor, Tensor]:
+    """(S,) the strength that predicts held-out points best, the stronger of equals, and (S, 1, C, r + 1) the mean of its
+    parameters over folds. From strong to weak, each starting where the last ended."""
+    held_out = functional.one_hot(_folds(labels, folds_seed), FOLDS).double()
+    problem = _Problem.of(span, labels, n_classes, 1 - held_out)
+    grid = torch.tensor(sorted(strengths, reverse=True), dtype=held_out.dtype, device=held_out.device)
+    place, lowest = problem.nothing(), held_out.new_full((len(labels),), torch.inf)
+    best, start = torch.zeros_like(lowest), place[:, :1]
+    for strength in grid:
+        place = _solve(problem, strength.expand_as(lowest), place, ROUGH_PRECISION)
+        loss = problem.losses(place)
+        loss = loss.masked_fill((held_out == 0) | loss.isinf(), 0).sum(dim=(1, 2))
+        is_better = loss < lowest
+        lowest, best = torch.where(is_better, loss, lowest), torch.where(is_better, strength, best)
+        start = torch.where(is_better[:, None, None, None], place.mean(dim=1, keepdim=True), start)
+    return best, start
 
 
 def _folds(labels: Tensor, seed: int) -> Tensor:
