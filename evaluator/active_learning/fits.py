@@ -8,6 +8,7 @@ from torch import Tensor
 from evaluator.active_learning.generators import generator_of
 from evaluator.active_learning.heads.linear import LinearHead
 from evaluator.active_learning.heads.paper import fit_paper
+from evaluator.active_learning.heads.standard import fit_standard, standard_of
 from evaluator.active_learning.names import HeadKind
 from evaluator.active_learning.pool import Pool
 from evaluator.active_learning.propagation import propagate
@@ -55,4 +56,13 @@ def _generators(pool: Pool, seeds: Sequence[int], number: int) -> list[torch.Gen
     return [generator_of(seed, "head", str(number), device=pool.features.device) for seed in seeds]
 
 
-FITS = {HeadKind.PAPER: _paper}
+def _standard(pool: Pool, labels: Tensor, seeds: Sequence[int]) -> Fit:
+    standard = standard_of(pool.features)
+
+    def fit(held: Tensor, number: int) -> list[LinearHead]:
+        return fit_standard(list(pool.features[held]), list(labels[held]), pool.n_classes, standard=standard)
+
+    return fit
+
+
+FITS = {HeadKind.PAPER: _paper, HeadKind.STANDARD: _standard}

@@ -67,7 +67,7 @@ def _run(folder: Path, n_tasks: int, threads: int, timeout_s: float | None, on_p
         finally:
             _end(process)
         if process.returncode:
-            output.seek(max(0, output.tell() - KEPT_OUTPUT))
+            output.seek(max(0, output.seek(0, os.SEEK_END) - KEPT_OUTPUT))
             raise _failed(_how_it_ended(process.returncode), output.read().decode("utf-8", "replace"))
 
 

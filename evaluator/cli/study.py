@@ -47,5 +47,6 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1):  # unbuffered: the interpreter could not end while a buffer is being read
+        pass
     os._exit(1)

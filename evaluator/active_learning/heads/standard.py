@@ -195,8 +195,8 @@ def _solve(problem: _Problem, strengths: Tensor, start: Tensor, precision: float
 def _cross_validated(
     span: _Span, labels: Tensor, n_classes: int, folds_seed: int, strengths: Sequence[float]
 ) -> tuple[Tensor, Tensor]:
-    """(S,) the strength that predicts held-out points best, the stronger of equals, and (S, 1, C, r + 1) the mean of its
-    parameters over folds. From strong to weak, each starting where the last ended."""
+    """(S,) the strength that predicts held-out points best, the stronger of equals; (S, 1, C, r + 1) the mean over
+    folds of its parameters. From strong to weak, each starts where the last ended."""
     held_out = functional.one_hot(_folds(labels, folds_seed), FOLDS).double()
     problem = _Problem.of(span, labels, n_classes, 1 - held_out)
     grid = torch.tensor(sorted(strengths, reverse=True), dtype=held_out.dtype, device=held_out.device)
