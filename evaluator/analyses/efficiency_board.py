@@ -40,20 +40,26 @@ class Board:
     resolvable: float | None
 
 
+def mean_area(areas: Sequence[Area]) -> Area:
+    """The mean over one dataset or more, replicate by replicate."""
+    return float(np.mean([estimate for estimate, _ in areas])), np.mean([drawn for _, drawn in areas], axis=0)
+
+
 def rank_efficiency(entries: Mapping[str, Mapping[str, Area]], datasets: Sequence[str]) -> Board:
     """Rank by the mean log2 area over `datasets`, those that are ranked; entries: areas by encoder and dataset.
 
     The mean is of exactly these datasets: an encoder that lacks one is listed without a rank.
     """
-    whole = {name: areas for name, areas in entries.items() if datasets and all(each in areas for each in datasets)}
-    means = {name: np.mean([areas[each][0] for each in datasets]) for name, areas in whole.items()}
-    drawn = {name: np.mean([areas[each][1] for each in datasets], axis=0) for name, areas in whole.items()}
-    order = sorted(whole, key=lambda name: (-means[name], name))
-    scores = np.array([means[name] for name in order], dtype=np.float64)
-    ranks = rank(scores, np.stack([drawn[name] for name in order], axis=1) if order else np.empty((0, 0)))
+    whole = {
+        name: mean_area([areas[each] for each in datasets]) for name, areas in entries.items()
+        if datasets and all(each in areas for each in datasets)
+    }  # fmt: skip
+    order = sorted(whole, key=lambda name: (-whole[name][0], name))
+    scores = np.array([whole[name][0] for name in order], dtype=np.float64)
+    ranks = rank(scores, np.stack([whole[name][1] for name in order], axis=1) if order else np.empty((0, 0)))
     rows = []
     for place, name in enumerate(order):
-        low, high = percentile_interval(drawn[name])
+        low, high = percentile_interval(whole[name][1])
         rows.append(Row(
             id=name, estimate=float(scores[place]), low=low, high=high, rank=1 + int((scores > scores[place]).sum()),
             rank_low=ranks.rank_low[place], rank_high=ranks.rank_high[place], group=ranks.group[place], missing=(),

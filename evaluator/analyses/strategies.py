@@ -1,8 +1,8 @@
 """Which query strategy spends labels best. In: what strategies chose and what heads made of it; out: documents.
 
 A run is one strategy from one start on one dataset by one encoder; a comparison is of runs that differ in the strategy
-alone, paired by seed; pooled, it is a mean of comparisons. Pure. Intervals and tests are over seeds: they speak of other
-seeds on these images, not of other images. Definitions: docs/decisions.md, "Query strategies compared".
+alone, paired by seed; pooled, it is a mean of comparisons. Pure. Intervals and tests are over seeds: they speak of
+other seeds on these images, not of other images. Definitions: docs/decisions.md, "Label efficiency".
 """
 
 from collections.abc import Mapping, Sequence
