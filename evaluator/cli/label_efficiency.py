@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from evaluator.active_learning.soundness import curve_task
 from evaluator.active_learning.tasks import CurveResult, CurveTask
