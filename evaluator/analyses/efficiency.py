@@ -14,9 +14,8 @@ from evaluator.active_learning import metrics
 from evaluator.active_learning.orders import budgets_for
 from evaluator.active_learning.tasks import CurveResult, CurveTask
 from evaluator.analyses.labels_to import BLANK, Reached, labels_to
-from evaluator.analyses.learning import Curve, Curves, Evaluated, curves_of
+from evaluator.analyses.learning import Curve, Curves, Evaluated, curves_of, drawn_ends
 from evaluator.scoring.report import rounded
-from evaluator.statistics.bootstrap import percentile_interval
 from evaluator.statistics.wilson import FEW_SOURCES
 
 SCHEMA = 1
@@ -52,17 +51,20 @@ class Efficiency:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Area:
-    """The area under a curve: of the mean curve, and (B,) replicates."""
+    """The area under a curve: of the mean curve, and (B,) replicates; trials: as in Curve."""
 
     estimate: float
     drawn: Floats
+    trials: int
 
     def __sub__(self, other: "_Area") -> "_Area":
-        return _Area(estimate=self.estimate - other.estimate, drawn=self.drawn - other.drawn)
+        return _Area(
+            estimate=self.estimate - other.estimate, drawn=self.drawn - other.drawn, trials=self.trials
+        )  # fmt: skip
 
     def cell(self) -> Json:
         """The estimate with its interval."""
-        return _interval(self.estimate, self.drawn)
+        return _interval(self.estimate, drawn_ends(self.drawn, self.trials))
 
 
 def efficiency(
@@ -125,7 +127,8 @@ def _budgets(
             labels = task.data.labels[orders[:, :budget]]
             row[name] = _scores(curve, place, chances[:, place], labels, evaluated.right)
         gained = curves.own.balanced_drawn[:, place] - curves.same.balanced_drawn[:, place]
-        row["gain"] = _interval(float(curves.own.mean[place] - curves.same.mean[place]), gained)
+        gain = float(curves.own.mean[place] - curves.same.mean[place])
+        row["gain"] = _interval(gain, drawn_ends(gained, curves.same.trials))
         rows.append(row)
     return rows
 
@@ -150,8 +153,8 @@ def _scores(
 def _point(curve: Curve, place: int) -> Json:
     """Both accuracies at one budget."""
     return {
-        "balanced_accuracy": _interval(float(curve.mean[place]), curve.balanced_drawn[:, place]),
-        "accuracy": _interval(float(curve.accuracy[:, place].mean()), curve.accuracy_drawn[:, place]),
+        "balanced_accuracy": _interval(float(curve.mean[place]), curve.balanced_ends[place]),
+        "accuracy": _interval(float(curve.accuracy[:, place].mean()), curve.accuracy_ends[place]),
     }
 
 
@@ -160,13 +163,13 @@ def _log2_area(task: CurveTask, curve: Curve) -> _Area:
     mean, drawn = (
         metrics.aulc_log2(task.budgets, scores, task.data.n_classes) for scores in (curve.mean, curve.balanced_drawn)
     )
-    return _Area(estimate=float(mean), drawn=drawn)
+    return _Area(estimate=float(mean), drawn=drawn, trials=curve.trials)
 
 
 def _linear_area(task: CurveTask, curve: Curve) -> _Area:
     """Of balanced accuracy as it is, over labels."""
     mean, drawn = (metrics.aulc_linear(task.budgets, scores) for scores in (curve.mean, curve.balanced_drawn))
-    return _Area(estimate=float(mean), drawn=drawn)
+    return _Area(estimate=float(mean), drawn=drawn, trials=curve.trials)
 
 
 def _labels_to(task: CurveTask, curves: Curves) -> Json:
@@ -182,6 +185,6 @@ def _labels_to(task: CurveTask, curves: Curves) -> Json:
     }
 
 
-def _interval(estimate: float, drawn: Floats) -> Json:
-    low, high = percentile_interval(drawn)
-    return {"estimate": estimate, "low": low, "high": high}
+def _interval(estimate: float, ends: Floats) -> Json:
+    """ends: (2,)"""
+    return {"estimate": estimate, "low": float(ends[0]), "high": float(ends[1])}

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from evaluator.active_learning.tasks import CurveResult
 from evaluator.analyses.draws import Draws, recall_replicates
+from evaluator.statistics.paired import NO_VARIANCE, SAME, UNKNOWN_SOURCES, expanded_tail
+from evaluator.statistics.wilson import wilson
 
 Floats = NDArray[np.float64]
 
@@ -29,12 +31,15 @@ class Evaluated:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Curve:
-    """Balanced accuracy and accuracy at K budgets: of S seeds, (S, K), and B replicates of their mean, (B, K)."""
+    """Balanced accuracy and accuracy at K budgets: of S seeds, (S, K); B replicates of their mean, (B, K); its
+    interval, (K, 2). trials: what there is fewer of, seeds or sources."""
 
     balanced: Floats
     accuracy: Floats
     balanced_drawn: Floats
-    accuracy_drawn: Floats
+    balanced_ends: Floats
+    accuracy_ends: Floats
+    trials: int
 
     @property
     def mean(self) -> Floats:
@@ -75,15 +80,61 @@ def _is_right(chances: NDArray[np.float32], evaluated: Evaluated) -> Floats:
 def _curve(marks: Floats, evaluated: Evaluated, of_seeds: Floats) -> Curve:
     """marks: (S, K, m), 1 where right. of_seeds: (B, S) shares."""
     n_seeds, n_budgets, n_images = marks.shape
-    runs = marks.reshape(-1, n_images)
-    drawn = recall_replicates(evaluated.right, evaluated.source, runs, evaluated.draws)
-    balanced, accuracy = (
+    right, source, draws = evaluated.right, evaluated.source, evaluated.draws
+    drawn = recall_replicates(right, source, marks.reshape(-1, n_images), draws)
+    balanced_drawn, accuracy_drawn = (
         np.einsum("bs,bsk->bk", of_seeds, values.reshape(-1, n_seeds, n_budgets)) for values in drawn
     )  # fmt: skip
+    trials = min(n_seeds, evaluated.n_sources) if n_seeds > 1 else evaluated.n_sources
+    mean = marks.mean(axis=0)
     return Curve(
-        balanced=_mean_recall(evaluated.right, marks), accuracy=marks.mean(axis=-1),
-        balanced_drawn=balanced, accuracy_drawn=accuracy,
+        balanced=_mean_recall(right, marks), accuracy=marks.mean(axis=-1), balanced_drawn=balanced_drawn,
+        balanced_ends=_ends(mean, right, source, balanced_drawn, trials),
+        accuracy_ends=_ends(mean, np.zeros_like(right), source, accuracy_drawn, trials), trials=trials,
     )  # fmt: skip
+
+
+def drawn_ends(drawn: Floats, trials: int) -> Floats:
+    """(…, 2) the 95 % interval of replicates (B, …), its tails as few trials ask for (paired.expanded_tail)."""
+    tail = expanded_tail(trials)
+    return np.moveaxis(np.quantile(drawn, [tail, 1 - tail], axis=0), 0, -1)
+
+
+def _ends(
+    mean: Floats, group: NDArray[np.int64], source: NDArray[np.int64], drawn: Floats, trials: int
+) -> Floats:  # fmt: skip
+    """(K, 2) the interval of the mean over groups of images: at each end the wider of two. The bootstrap's knows of
+    images and seeds, and collapses where all is right; Wilson's, of images alone, does not.
+
+    mean: (K, m) of each image's marks over seeds.
+    """
+    groups, sources = (np.unique(codes, return_inverse=True)[1] for codes in (group, source))
+    shape = (int(sources.max()) + 1, int(groups.max()) + 1)
+    place = sources * shape[1] + groups
+    count = np.bincount(place, minlength=shape[0] * shape[1]).reshape(shape)
+    ends = drawn_ends(drawn, trials)
+    for budget, marks in enumerate(mean):
+        correct = np.bincount(place, weights=marks, minlength=shape[0] * shape[1]).astype(np.float64).reshape(shape)
+        low, high = _image_ends(correct, count)
+        ends[budget] = min(ends[budget, 0], low), max(ends[budget, 1], high)
+    return ends
+
+
+def _image_ends(correct: Floats, count: NDArray[np.int64]) -> tuple[float, float]:
+    """Wilson's interval of the mean over T groups of right answers (G, T) among `count`, sources drawn whole.
+
+    As `wilson.clustered_wilson`, but marks are means over seeds, which vary less than right and wrong: the effective n
+    may be more than the images, as far as sources differ; as in `paired`, k differing sources weigh k against 2.
+    """
+    n_sources, total = len(count), count.sum(axis=0)
+    recalls = correct.sum(axis=0) / total
+    p = float(recalls.mean())
+    residual = ((correct - recalls * count) / total).mean(axis=1)
+    variance = n_sources / max(n_sources - 1, 1) * float(residual @ residual)
+    differing = min(int((correct < count - SAME).any(axis=1).sum()), int((correct > SAME).any(axis=1).sum()))
+    seen = max(p * (1 - p) / variance, NO_VARIANCE) if variance > NO_VARIANCE else float(n_sources)
+    trusted = differing / (differing + UNKNOWN_SOURCES)
+    return wilson(p, 1 / (trusted / seen + (1 - trusted) / min(seen, n_sources)))
 
 
 def _mean_recall(right: NDArray[np.int64], marks: Floats) -> Floats:
