@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluator.active_learning import metrics
-from evaluator.analyses.draws import draw
+from evaluator.analyses.draws import Draws, draw
 from evaluator.analyses.efficiency import efficiency, not_measured
 from evaluator.analyses.labels_to import Reached, crossing, labels_to
 from evaluator.scoring import canonical_json
 from evaluator.statistics.bootstrap import REPLICATES, source_weights
 from tests.builders.curves import HEAD, curve_study
+from tests.builders.efficiency_coverage import SETTINGS, Setting, coverage
 from tests.evaluator.analyses.slow_efficiency import (
     slow_curve,
     slow_labels_to,
@@ -180,3 +181,19 @@ def test_what_cannot_be_measured_has_the_same_shape_and_a_reason() -> None:
 def test_is_the_same_bytes_every_time_and_holds_finite_numbers_alone() -> None:
     assert canonical_json(document_of(absent=2)) == canonical_json(document_of(absent=2))
     assert b"NaN" not in canonical_json(document_of(absent=2)) and b"Infinity" not in canonical_json(document_of())
+
+
+@pytest.mark.parametrize("setting", [SETTINGS[0], SETTINGS[3]], ids=str)
+def test_the_interval_of_the_area_holds_the_truth_as_often_as_promised(setting: Setting) -> None:
+    """The short form of tests/faults/test_efficiency_coverage.py."""
+    assert 0.86 <= coverage(setting, 80, seed=5, replicates=300)
+
+
+def test_an_interval_that_knew_of_one_kind_of_chance_alone_would_be_too_narrow() -> None:
+    """The simulation can tell: without seeds drawn, or without sources drawn, the truth is missed far more often."""
+    setting = replace(SETTINGS[0], of_seeds=1.0, n_sources=200)
+    both = coverage(setting, 50, seed=6, replicates=300)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Draws, "of_seeds", lambda self, n, dataset: np.full((len(self.sources), n), 1 / n))
+        sources_alone = coverage(setting, 50, seed=6, replicates=300)
+    assert sources_alone < 0.8 < 0.86 <= both
