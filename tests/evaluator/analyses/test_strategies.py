@@ -163,6 +163,9 @@ def test_says_when_every_class_has_been_seen() -> None:
 
 def test_pooled_is_a_mean_seed_by_seed_and_encoders_of_one_dataset_are_one_trial() -> None:
     parts = [compared("cells", "strong"), compared("cells", "weak", seed=1), compared("tissue", "strong", seed=2)]
+    other_way_round = [row["aulc"] for row in reversed(parts[1]["strategies"])]
+    for row, aulc in zip(parts[1]["strategies"], other_way_round, strict=True):
+        row["aulc"] = aulc
     found = pooled(parts)
     rows = {row["strategy"]: row for row in found["strategies"]}
     per_seed = {
