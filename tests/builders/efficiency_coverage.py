@@ -29,7 +29,6 @@ class Setting:
     of_seed_and_class: float = 0.6
     rare: float = 0.5
     levels: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5)
-    least_coverage: float = 0.93
 
     def __str__(self) -> str:
         return self.name
@@ -39,8 +38,8 @@ SETTINGS = (
     Setting(name="both"), Setting(name="many sources", n_sources=400),
     Setting(name="sources alone", of_sources=2.0, of_seeds=0.05, of_seed_and_class=0.1),
     Setting(name="seeds alone", n_sources=150, of_sources=0.2, of_seeds=1.0),
-    Setting(name="few sources", n_sources=15, least_coverage=0.92),
-    Setting(name="a class of six sources", rare=0.1, least_coverage=0.90),
+    Setting(name="few sources", n_sources=15),
+    Setting(name="a class of six sources", rare=0.1),
     Setting(name="near the ceiling", n_sources=40, levels=(2.0, 2.5, 3.0, 4.0)),
 )  # fmt: skip
 

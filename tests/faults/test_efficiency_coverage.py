@@ -12,4 +12,4 @@ RUNS = 1_000
 def test_a_95_percent_interval_holds_the_truth_as_often_as_promised(setting: Setting) -> None:
     found = coverage(setting, RUNS, seed=30_000)
     print(f"{setting}: {found:.3f}")
-    assert setting.least_coverage - 0.015 <= found <= 0.99
+    assert 0.93 <= found <= 0.98
