@@ -1,6 +1,7 @@
 """One task done: heads trained on labels held, and what they say of the evaluated images. In: Task; out: Result."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ OnShare = Callable[[float], None]  # how much of the task is done, 0 … 1
 
 def perform(task: Task, on_share: OnShare | None = None, *, device: torch.device | str = "cpu") -> Result:
     """Do one task. Raises InputError as `sound` does, and `too_few_candidates` where a pool is too small."""
-    sound(task.data)
+    task = replace(task, data=sound(task.data))
     tell = on_share or (lambda share: None)
     match task:
         case CurveTask():

@@ -29,14 +29,16 @@ def crossing(labels: ArrayLike, scores: Floats, target: Floats | float) -> Float
 
     labels: (K,) ascending; scores: (…, K); target: (…,).
     """
-    places, goal = np.log2(np.asarray(labels, np.float64)), np.asarray(target, np.float64)[..., None]
+    held, goal = np.asarray(labels, np.float64), np.asarray(target, np.float64)[..., None]
+    places = np.log2(held)
     enough = scores >= goal
     first = enough.argmax(axis=-1)[..., None]
     before = np.maximum(first - 1, 0)
     low, high = np.take_along_axis(scores, before, axis=-1), np.take_along_axis(scores, first, axis=-1)
     share = np.where(high > low, (goal - low) / np.where(high > low, high - low, 1), 0.0)
-    found = places[before] + np.where(first > 0, share, 0) * (places[first] - places[before])
-    return np.where(enough.any(axis=-1), 2.0 ** found[..., 0], np.inf)
+    between = 2.0 ** (places[before] + share * (places[first] - places[before]))
+    found = np.where(first > 0, between, held[0])[..., 0]  # the first budget to the digit: it is compared with
+    return np.where(enough.any(axis=-1), found, np.inf)
 
 
 def labels_to(

@@ -98,6 +98,19 @@ def test_a_strategy_can_be_run_with_either_head() -> None:
         assert shares == sorted(shares) and shares[-1] == 1.0
 
 
+def test_embeddings_of_other_number_types_are_taken_as_they_are() -> None:
+    data = some_data()
+    wide = replace(data, pool=data.pool.astype(np.float64), evaluated=data.evaluated.astype(np.float16))
+    task = StrategyTask(
+        data=wide, strategy=Strategy.BADGE, start=Start.CENTROID, head=HeadKind.STANDARD, rounds=2, per_round=4,
+        seeds=SEEDS,
+    )  # fmt: skip
+    found, expected = perform(task), perform(replace(task, data=data))
+    assert isinstance(found, StrategyResult) and isinstance(expected, StrategyResult)
+    assert np.array_equal(found.ids, expected.ids)
+    assert np.allclose(found.probabilities, expected.probabilities, atol=0.02)
+
+
 def with_pool(data: Data, pool: NDArray) -> Data:
     return replace(data, pool=pool)
 

@@ -107,11 +107,15 @@ def test_the_order_of_images_and_the_numbers_of_sources_do_not_matter() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(0, 20), min_size=1, max_size=6), st.integers(0, 22))
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=6), st.integers(0, 7))
 def test_a_target_is_reached_where_the_curve_first_meets_it(heights: list[int], target: int) -> None:
-    labels, scores = [3 * 2**place for place in range(len(heights))], np.array(heights) / 20
+    labels, scores = [15 * 2**place for place in range(len(heights))], np.array(heights) / 20
     found = float(crossing(labels, scores, target / 20))
     assert found == pytest.approx(slow_labels_to(labels, scores.tolist(), target / 20), rel=1e-3)
+    said = labels_to(labels, scores, scores[None], target / 20, target / 20)
+    reached = [height >= target for height in heights]
+    assert said["state"] == ("from the first" if reached[0] else "reached" if any(reached) else "not reached")
+    assert said["low"] == said["high"] == said["labels"]
 
 
 def test_what_is_not_reached_is_no_number() -> None:
