@@ -48,7 +48,7 @@ def labels_to(
     if target is None:
         return BLANK | {"state": str(Reached.NOT_APPLICABLE)}
     found = float(crossing(labels, scores, target))
-    # Ranks, not values, are averaged by no one here: an end is one of the replicates, or beyond the last budget.
+    # No two replicates are averaged: an end is one of them, or lies beyond the last budget.
     drawn = np.sort(crossing(labels, replicates, target_replicates))
     low, high = (_end(drawn, share) for share in (0.025, 0.975))
     first = float(np.asarray(labels)[0])
