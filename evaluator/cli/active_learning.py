@@ -35,6 +35,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--strategy", required=True, type=Strategy, choices=list(Strategy))
     parser.add_argument("--start", default=OWN, choices=[*Start, OWN],
                         help="how the first labels are chosen; own: as its authors do (default)")  # fmt: skip
+    parser.add_argument("--head", type=HeadKind, choices=list(HeadKind), default=HeadKind.PAPER,
+                        help="paper (default), or the leaderboard's standard one")  # fmt: skip
     parser.add_argument("--propagate", action="store_true",
                         help="train on the whole pool, labels spread to neighbours")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=8, metavar="N", help="the start counts as the first (default 8)")
@@ -51,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
     pool = read_pool(args.pool)
     start = own_start(args.strategy) if args.start == OWN else Start(args.start)
     task = StrategyTask(
-        data=pool.data, strategy=args.strategy, start=start, head=HeadKind.PAPER, rounds=args.rounds,
+        data=pool.data, strategy=args.strategy, start=start, head=args.head, rounds=args.rounds,
         per_round=pool.data.n_classes if args.per_round is None else args.per_round, seeds=seeds,
     )  # fmt: skip
     _check_budget(task)

@@ -45,6 +45,16 @@ def test_defaults_are_one_label_per_class_and_the_own_start(pool, tmp_path, caps
     assert curves["aulc"]["sd"] is None and "±" not in capsys.readouterr().out
 
 
+def test_the_standard_head_learns_too_and_knows_no_propagated_labels(pool, tmp_path, capsys):
+    out = tmp_path / "curves.json"
+    arguments = ["--strategy", "dropquery", "--rounds", "3", "--per-round", "6", "--seeds", "1", "--head", "standard"]
+    command = ["active-learning", "--pool", str(pool), *arguments, "--out", str(out)]
+    assert main(command) == 0
+    curves = json.loads(out.read_text("utf-8"))
+    assert curves["head"] == "standard" and curves["runs"][0]["accuracy"][-1] > 0.6
+    assert main([*command, "--propagate"]) == 2 and "not_together" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
