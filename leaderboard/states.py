@@ -1,4 +1,4 @@
-"""States of submissions and evaluations, and the only writer of them."""
+"""States of submissions, evaluations and studies, and the only writer of them."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 if TYPE_CHECKING:
-    from leaderboard.models import Evaluation, Submission
+    from leaderboard.models import Evaluation, Study, Submission
 
 NOTE_LENGTH = 300
 
@@ -37,6 +37,15 @@ class EvaluationState(db.TextChoices):
     CANCELLED = "cancelled"
 
 
+class StudyState(db.TextChoices):
+    """The life of one study. A failed one is an end; asking again makes a new one."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
 SUBMISSION_MOVES: dict[SubmissionState, frozenset[SubmissionState]] = {
     SubmissionState.UPLOADING: frozenset({SubmissionState.UPLOADED, SubmissionState.REJECTED}),
     SubmissionState.UPLOADED: frozenset({SubmissionState.VALIDATING, SubmissionState.WITHDRAWN}),
@@ -61,9 +70,18 @@ EVALUATION_MOVES: dict[EvaluationState, frozenset[EvaluationState]] = {
     EvaluationState.CANCELLED: frozenset(),
 }
 
+STUDY_MOVES: dict[StudyState, frozenset[StudyState]] = {
+    StudyState.QUEUED: frozenset({StudyState.RUNNING, StudyState.FAILED}),
+    # back to queued: its worker was lost, or more was asked for meanwhile
+    StudyState.RUNNING: frozenset({StudyState.QUEUED, StudyState.DONE, StudyState.FAILED}),
+    StudyState.DONE: frozenset(),
+    StudyState.FAILED: frozenset(),
+}
+
 SUBMISSION_ENDS = frozenset(state for state, targets in SUBMISSION_MOVES.items() if not targets)
 EVALUATION_ENDS = frozenset(state for state, targets in EVALUATION_MOVES.items() if not targets)
-HELD = (SubmissionState.VALIDATING, EvaluationState.RUNNING)  # a worker holds a lease on it
+STUDY_ENDS = frozenset(state for state, targets in STUDY_MOVES.items() if not targets)
+HELD = (SubmissionState.VALIDATING, EvaluationState.RUNNING, StudyState.RUNNING)  # a worker holds a lease on it
 
 
 class TransitionRefused(Exception):
@@ -91,6 +109,16 @@ def advance_evaluation(
         fields["finished_at"] = Now()
     subject = {"submission_id": evaluation.submission_id, "evaluation": evaluation}
     _advance(evaluation, EVALUATION_MOVES, to, subject, actor, note, held_token, fields)
+
+
+def advance_study(
+    study: "Study", to: StudyState, *, actor: UUID | None = None, note: str = "", held_token: int | None = None,
+    **fields: Any,
+) -> None:  # fmt: skip
+    """Move a study to `to`, as `advance_submission` does a submission."""
+    if to in STUDY_ENDS:
+        fields["finished_at"] = Now()
+    _advance(study, STUDY_MOVES, to, {"study": study}, actor, note, held_token, fields)
 
 
 def release_lease(evaluation: "Evaluation", *, note: str, held_token: int | None = None, **fields: Any) -> None:

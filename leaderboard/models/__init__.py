@@ -2,6 +2,7 @@
 
 from leaderboard.models.boards import BoardRefresh, BoardSnapshot, Entry, Report
 from leaderboard.models.catalogue import Model
+from leaderboard.models.label_efficiency import LabelEfficiency, StrategyRun, Study
 from leaderboard.models.lineage import Analysis, AnalysisRequest, BaseLink
 from leaderboard.models.people import QuotaSlot, TokenName, User
 from leaderboard.models.queue import Event, LogLine, QueueSwitch, WorkerStatus
@@ -10,6 +11,6 @@ from leaderboard.models.submissions import Evaluation, EvaluationPart, Submissio
 
 __all__ = [
     "Analysis", "AnalysisRequest", "BaseLink", "BoardRefresh", "BoardSnapshot", "Entry", "Evaluation",
-    "EvaluationPart", "Event", "KeyRevision", "LogLine", "Model", "QueueSwitch", "QuotaSlot", "Release", "Report",
-    "Submission", "TokenName", "User", "WorkerStatus",
+    "EvaluationPart", "Event", "KeyRevision", "LabelEfficiency", "LogLine", "Model", "QueueSwitch", "QuotaSlot",
+    "Release", "Report", "StrategyRun", "Study", "Submission", "TokenName", "User", "WorkerStatus",
 ]  # fmt: skip

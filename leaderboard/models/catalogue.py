@@ -15,6 +15,9 @@ class Model(db.Model):
     is_reference = db.BooleanField(
         default=False, help_text="a reference base: organisers offer it to authors as what their model was tuned from"
     )
+    is_reference_encoder = db.BooleanField(
+        default=False, help_text="query strategies are compared on the embeddings of its shown submission"
+    )
     authors = db.CharField(max_length=500, blank=True)
     organisation = db.CharField(max_length=200, blank=True)
     description = db.TextField(blank=True)

@@ -10,6 +10,7 @@ class Event(db.Model):
 
     submission = db.ForeignKey("Submission", null=True, blank=True, on_delete=db.PROTECT, related_name="events")
     evaluation = db.ForeignKey("Evaluation", null=True, blank=True, on_delete=db.PROTECT, related_name="events")
+    study = db.ForeignKey("Study", null=True, blank=True, on_delete=db.PROTECT, related_name="events")
     queue = db.CharField(max_length=20, blank=True, help_text="acts on a whole queue have no submission")
     from_state = db.CharField(max_length=12, blank=True)
     to_state = db.CharField(max_length=12)
@@ -45,6 +46,7 @@ class WorkerStatus(db.Model):
     started_at = db.DateTimeField(db_default=Now())
     heartbeat_at = db.DateTimeField(db_default=Now())
     evaluation = db.ForeignKey("Evaluation", null=True, blank=True, on_delete=db.SET_NULL, related_name="+")
+    study = db.ForeignKey("Study", null=True, blank=True, on_delete=db.SET_NULL, related_name="+")
     info = db.JSONField(default=dict, blank=True, help_text="memory, images per second, sandbox level")
 
     class Meta:

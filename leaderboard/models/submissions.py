@@ -98,6 +98,7 @@ class Purpose(db.TextChoices):
 
     SCORE = "score"
     SWEEP = "sweep"  # every merge of the submission with its base, on dev and the split
+    EMBED = "embed"  # for the image embeddings alone, where earlier runs kept none
 
 
 class Evaluation(Leased):
