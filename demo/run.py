@@ -22,7 +22,7 @@ from typing import NoReturn
 
 import requests
 
-from demo import board, fleet, lineage
+from demo import board, fleet, label_efficiency, lineage
 from demo.client import Client, Refused
 from demo.generate.plan import source_rules
 from evaluator.sandbox import SandboxLevel, sandbox_level
@@ -118,10 +118,22 @@ def _serve(wish: Wish, ships: fleet.Fleet, stop: threading.Event) -> NoReturn:
         _run(["manage.py", "reference_base", base], ships, stop)
     for line in lineage.sweep_fine_tunes(client, wish.slug, MODELS):
         print(line, flush=True)
-    _announce(client.url, wish.slug, found["accounts"], time.monotonic() - began)
+    stood = time.monotonic()
+    _announce(client.url, wish.slug, found["accounts"], stood - began)
+    _ask_for_studies(client, wish.slug, ships, stop)
+    studies = label_efficiency.watch(client, wish.slug, stood)
     while True:
         _check(ships, stop)
+        if line := next(studies, ""):
+            print(line, flush=True)
         stop.wait(0.5)
+
+
+def _ask_for_studies(client: Client, slug: str, ships: fleet.Fleet, stop: threading.Event) -> None:
+    """Label efficiency is asked for by itself; have query strategies compared too. They run on at low priority."""
+    _run(["manage.py", "reference_encoder", *label_efficiency.reference_encoders(MODELS)], ships, stop)
+    if wanted := label_efficiency.strategies_wanted(client, slug):
+        print(_run(["manage.py", "label_efficiency", *wanted], ships, stop), end="", flush=True)
 
 
 def _check(ships: fleet.Fleet, stop: threading.Event) -> None:

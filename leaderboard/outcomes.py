@@ -13,15 +13,16 @@ from django.db.models.functions import Now
 
 from evaluator.errors import InputError, Problem
 from leaderboard import quota, states
-from leaderboard.models import Evaluation, Submission
+from leaderboard.models import Evaluation, Study, Submission
 from leaderboard.parts import drop_parts
-from leaderboard.states import EvaluationState, SubmissionState
+from leaderboard.states import EvaluationState, StudyState, SubmissionState
 
 SHOWN_PROBLEMS = 1_000
 GAVE_UP = (
     "the server lost the worker that held it {attempts} times; this is not your fault and cost nothing: submit again, "
     "or ask the organisers"
 )
+STUDY_GAVE_UP = "the server lost the worker that held it {attempts} times; organisers can ask for it again"
 
 
 def reject(submission: Submission, error: InputError, *, held_token: int | None = None) -> None:
@@ -34,15 +35,21 @@ def reject(submission: Submission, error: InputError, *, held_token: int | None 
         quota.free(submission)
 
 
-def fail(evaluation: Evaluation, code: str, message: str, *, held_token: int | None = None) -> None:
-    """The evaluation ended without answers; if nothing of its submission is left to score, that costs nothing."""
+def fail(row: Evaluation | Study, code: str, message: str, *, held_token: int | None = None) -> None:
+    """The evaluation ended without answers; if nothing of its submission is left to score, that costs nothing. Or the
+    study ended without a result, which never costs anything."""
+    if isinstance(row, Study):
+        states.advance_study(
+            row, StudyState.FAILED, held_token=held_token, note=code, failure_code=code, failure_message=message,
+            progress={},
+        )  # fmt: skip
+        return
     with transaction.atomic():
         states.advance_evaluation(
-            evaluation, EvaluationState.FAILED, held_token=held_token, note=code,
-            failure_code=code, failure_message=message,
+            row, EvaluationState.FAILED, held_token=held_token, note=code, failure_code=code, failure_message=message,
         )  # fmt: skip
-        drop_parts(evaluation)
-        _free_if_nothing_left(evaluation.submission)
+        drop_parts(row)
+        _free_if_nothing_left(row.submission)
 
 
 def cancel(evaluation: Evaluation, *, actor: UUID | None) -> None:
@@ -53,7 +60,7 @@ def cancel(evaluation: Evaluation, *, actor: UUID | None) -> None:
         _free_if_nothing_left(evaluation.submission)
 
 
-def try_again(row: Submission | Evaluation, note: str, *, held_token: int | None = None) -> None:
+def try_again(row: Submission | Evaluation | Study, note: str, *, held_token: int | None = None) -> None:
     """An infrastructure cause: back to the queue with back-off, or to its end after MAX_ATTEMPTS attempts.
 
     The token moves on, so that whoever still works on the row writes too late.
@@ -65,14 +72,16 @@ def try_again(row: Submission | Evaluation, note: str, *, held_token: int | None
     again: dict[str, Any] = {"token": row.token + 1, "not_before": Now() + rest}
     if isinstance(row, Submission):
         states.advance_submission(row, SubmissionState.UPLOADED, held_token=held_token, note=note, **again)
+    elif isinstance(row, Study):
+        states.advance_study(row, StudyState.QUEUED, held_token=held_token, note=note, progress={}, **again)
     elif row.state == EvaluationState.RUNNING:
         states.advance_evaluation(row, EvaluationState.QUEUED, held_token=held_token, note=note, progress={}, **again)
     else:
         states.release_lease(row, held_token=held_token, note=note, **again)
 
 
-def _give_up(row: Submission | Evaluation, held_token: int | None) -> None:
-    message = GAVE_UP.format(attempts=row.attempts)
+def _give_up(row: Submission | Evaluation | Study, held_token: int | None) -> None:
+    message = (STUDY_GAVE_UP if isinstance(row, Study) else GAVE_UP).format(attempts=row.attempts)
     if isinstance(row, Submission):
         reject(row, InputError([Problem(code="worker_lost", message=message)]), held_token=held_token)
     else:

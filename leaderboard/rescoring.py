@@ -13,6 +13,7 @@ from django.db.models import F, QuerySet
 from evaluator.analyses import ANALYSIS_VERSION
 from evaluator.scoring import SCORER_VERSION, canonical_json, report_digest
 from leaderboard import publication, storage
+from leaderboard.label_efficiency import studies
 from leaderboard.lineage import analyses
 from leaderboard.models import Analysis, BaseLink, Entry, Evaluation, Release, Report
 from leaderboard.models.submissions import Purpose
@@ -48,6 +49,7 @@ def rescore(evaluation: Evaluation) -> Report:
         report = score.store(evaluation, revision, scored)
         if Entry.objects.filter(report__evaluation=evaluation, superseded_at=None).exists():
             publication.publish(report, by=None)
+        studies.ask_efficiency(evaluation.submission)
     return report
 
 

@@ -46,7 +46,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.redis_url()
 _queue = {"URL": REDIS_URL, "DEFAULT_TIMEOUT": -1, "SERIALIZER": "rq.serializers.JSONSerializer"}
-RQ_QUEUES = {name: dict(_queue) for name in ("validate", "evaluate", "score")}
+RQ_QUEUES = {name: dict(_queue) for name in ("validate", "evaluate", "score", "study")}
 RQ = {"COMMIT_MODE": "auto", "DEFAULT_RESULT_TTL": 60}  # leaderboard.queue.dispatch waits for the commit itself
 RQ_SHOW_ADMIN_LINK = True
 
@@ -76,6 +76,10 @@ RECONCILE_S = env.number("RECONCILE_S", 5, least=0.2)
 BACKOFF_S = env.number("BACKOFF_S", 30, least=0)  # doubled with every attempt
 MAX_ATTEMPTS = env.integer("MAX_ATTEMPTS", 3, least=1)
 EVALUATION_TIMEOUT_S = env.number("EVALUATION_TIMEOUT_S", 6 * 3600, least=1)
+STUDY_TIMEOUT_S = env.number("STUDY_TIMEOUT_S", 6 * 3600, least=1)
+STUDY_THREADS = env.integer("STUDY_THREADS", 1, least=1)  # of the process that trains heads
+# Studies stand back while their release has anything to evaluate, but not for ever.
+STUDY_PATIENCE_S = env.number("STUDY_PATIENCE_S", 3600, least=0)
 ALLOW_WEAK_SANDBOX = env.flag("ALLOW_WEAK_SANDBOX", False)
 EVALUATION_DEVICE = env.choice("EVALUATION_DEVICE", "auto", ("auto", "cpu", "cuda"))
 # bf16 is faster on a GPU and not the official precision: entries made so are marked, with their agreement.

@@ -22,6 +22,7 @@ from leaderboard.uploads import Received
 CHUNK = 2**20
 UNFINISHED = ".part"
 CORRECT, REPLICATES = "correct.npy", "replicates.npz"  # in a report's derived folder
+AREAS = "areas.npz"  # in the derived folder of a label efficiency
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +141,11 @@ def derived_folder(report: Report) -> Path:
 def derived_path(release: Release, report_pk: int) -> Path:
     """The same, for a reader that knows only the report's number."""
     return key_root() / "derived" / release.slug / str(report_pk)
+
+
+def efficiency_folder(release_slug: str, efficiency_pk: int) -> Path:
+    """Bootstrap replicates of a label efficiency, by its number: they lie with the keys too."""
+    return key_root() / "derived" / release_slug / f"efficiency-{efficiency_pk}"
 
 
 def key_root() -> Path:

@@ -16,7 +16,7 @@ OTHER_TAXONOMY = "other"
 # Board addresses that a dataset's own slug must not take.
 RESERVED_SLUGS = frozenset({
     "overall", "coarse", "fine", "pooled", "pooled-coarse", "pooled-fine", COGNITION,
-    *(f"coarse-{kind}" for kind in COARSE_KINDS), LOCALISATION,
+    *(f"coarse-{kind}" for kind in COARSE_KINDS), LOCALISATION, "forgetting", "label-efficiency", "strategies",
 })  # fmt: skip
 LOCALISATION_PREFIX = f"{LOCALISATION}-"  # nor may it begin so
 SCALES = (

@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
-from leaderboard.api import architectures, lineage, models, releases, submissions
+from leaderboard.api import architectures, label_efficiency, lineage, models, releases, submissions
 from leaderboard.api.errors import UnknownAddress
 
 urlpatterns = [
@@ -14,6 +14,8 @@ urlpatterns = [
     path("releases/<slug:release>/boards/", releases.BoardsView.as_view(), name="api-boards"),
     path("releases/<slug:release>/boards/<slug:board>/", releases.BoardView.as_view(), name="api-board"),
     path("releases/<slug:release>/forgetting/", lineage.GainsView.as_view(), name="api-gains"),
+    path("releases/<slug:release>/label-efficiency/", label_efficiency.EfficiencyView.as_view(), name="api-efficiency"),
+    path("releases/<slug:release>/strategies/", label_efficiency.StrategiesView.as_view(), name="api-strategies"),
     path("architectures/", architectures.ArchitecturesView.as_view(), name="api-architectures"),
     path("models/", models.ModelsView.as_view(), name="api-models"),
     path("models/<slug:slug>/", models.ModelView.as_view(), name="api-model"),
@@ -23,6 +25,11 @@ urlpatterns = [
     path("submissions/<uuid:pk>/withdraw/", submissions.WithdrawView.as_view(), name="api-withdraw"),
     path("submissions/<uuid:pk>/cancel/", submissions.CancelView.as_view(), name="api-cancel"),
     path("submissions/<uuid:pk>/lineage/", lineage.LineageView.as_view(), name="api-lineage"),
+    path(
+        "submissions/<uuid:pk>/label-efficiency/",
+        label_efficiency.SubmissionEfficiencyView.as_view(),
+        name="api-submission-efficiency",
+    ),
     path("submissions/<uuid:pk>/base/", lineage.BaseView.as_view(), name="api-base"),
     path("submissions/<uuid:pk>/sweep/", lineage.SweepView.as_view(), name="api-sweep"),
     path("submissions/<uuid:pk>/merge/", lineage.MergeView.as_view(), name="api-merge"),

@@ -55,13 +55,18 @@ class FromEmbeddings(db.Model):
     """A document made from the stored embeddings of one dataset and the key; the same on every run. A newer one takes
     its place."""
 
-    submission = db.ForeignKey("Submission", on_delete=db.PROTECT, related_name="+")
+    submission = db.ForeignKey("leaderboard.Submission", on_delete=db.PROTECT, related_name="+")
     dataset = db.CharField(max_length=120)
-    dev_evaluation = db.ForeignKey("Evaluation", on_delete=db.PROTECT, related_name="+", help_text="embedded the pool")
-    test_evaluation = db.ForeignKey(
-        "Evaluation", on_delete=db.PROTECT, related_name="+", help_text="embedded the images that are scored"
+    dev_evaluation = db.ForeignKey(
+        "leaderboard.Evaluation", on_delete=db.PROTECT, related_name="+", help_text="embedded the pool"
     )
-    key_revision = db.ForeignKey("KeyRevision", on_delete=db.PROTECT, related_name="+")
+    test_evaluation = db.ForeignKey(
+        "leaderboard.Evaluation",
+        on_delete=db.PROTECT,
+        related_name="+",
+        help_text="embedded the images that are scored",
+    )
+    key_revision = db.ForeignKey("leaderboard.KeyRevision", on_delete=db.PROTECT, related_name="+")
     version = db.CharField(max_length=20, help_text="of evaluator.active_learning and of the analysis")
     seeds = db.PositiveSmallIntegerField()
     document = db.JSONField()

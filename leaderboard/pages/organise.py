@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -15,12 +15,14 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from evaluator.errors import InputError
 from leaderboard import architectures, no_image, permissions, submissions
-from leaderboard.models import Evaluation, Event, QueueSwitch, Submission, WorkerStatus
+from leaderboard.label_efficiency import encoders, studies
+from leaderboard.models import Evaluation, Event, QueueSwitch, Study, Submission, WorkerStatus
 from leaderboard.permissions import Action
 from leaderboard.queue import Queue
-from leaderboard.states import EVALUATION_ENDS, EvaluationState, SubmissionState
+from leaderboard.states import EVALUATION_ENDS, STUDY_ENDS, EvaluationState, StudyState, SubmissionState
 
 SHOWN_ROWS, SHOWN_EVENTS = 200, 60
+OF_EVENTS = ("submission__model", "evaluation", "study__submission__model")
 QUIET_HEARTBEATS = 3  # a worker that missed so many is shown as silent
 SWITCHES = {
     "pause": ("Pause", submissions.pause_queue, "Its workers finish what they hold and then claim nothing more. "
@@ -45,15 +47,17 @@ def organise(request: HttpRequest) -> HttpResponse:
     oldest = Evaluation.objects.filter(state=EvaluationState.QUEUED).order_by("created_at").first()
     paused = set(QueueSwitch.objects.filter(paused=True).values_list("queue", flat=True))
     silent = F("heartbeat_at") + timedelta(seconds=settings.HEARTBEAT_S * QUIET_HEARTBEATS)
-    workers = WorkerStatus.objects.select_related("evaluation__submission__model").annotate(silent_at=silent, now=Now())
+    workers = WorkerStatus.objects.select_related("evaluation__submission__model", "study__submission__model")
+    workers = workers.annotate(silent_at=silent, now=Now())
     shown_workers = [_worker(worker) for worker in workers]
     context = {
         "rows": rows[:SHOWN_ROWS], "state": state, "states": ["open", *EvaluationState.values],
         "checking": checking.select_related("model", "owner", "release").order_by("created_at")[:SHOWN_ROWS],
         "oldest": oldest, "queues": [(queue.value, queue.value in paused) for queue in Queue],
+        "studies": _studies(state), "encoders": encoders.candidates(),
         "workers": shown_workers, "n_sick": sum(worker["state"] == "sick" for worker in shown_workers),
         "broken": architectures.broken(),
-        "events": Event.objects.select_related("submission__model", "evaluation").order_by("-id")[:SHOWN_EVENTS],
+        "events": Event.objects.select_related(*OF_EVENTS).order_by("-id")[:SHOWN_EVENTS],
     }  # fmt: skip
     return render(request, "organise/organise.html", context)
 
@@ -66,7 +70,8 @@ def _worker(worker: Any) -> dict[str, Any]:
     info = dict(worker.info)
     sick = info.pop("sick", "")
     progress = worker.evaluation.progress if worker.evaluation else {}
-    state = "silent" if worker.silent_at < worker.now else "working" if worker.evaluation else "idle"
+    busy = worker.evaluation or worker.study
+    state = "silent" if worker.silent_at < worker.now else "working" if busy else "idle"
     state = "sick" if sick and state != "silent" else state
     return {
         "worker": worker, "state": state, "tone": WORKER_TONES[state], "sick": sick,
@@ -134,6 +139,36 @@ def ask_without_images(request: HttpRequest, pk: UUID) -> HttpResponse:
     done = f"Queued on {', '.join(each.split for each in queued)}." if queued else "Nothing to do: it stands already."
     messages.success(request, done)
     return redirect("organise")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def reference_encoder(request: HttpRequest, slug: str) -> HttpResponse:
+    """Mark a model as a reference encoder, or take the mark away."""
+    staff = permissions.require_staff(request.user)
+    found = permissions.get_model(staff, slug)
+    if found.is_baseline:
+        raise Http404("a baseline is no encoder")
+    if request.method != "POST":
+        if found.is_reference_encoder:
+            heading, button = f"Compare strategies on {found} no longer?", "Take the mark away"
+            consequence = "What was computed with it stays stored and is shown no longer; the mark brings it back."
+        else:
+            heading, button = f"Compare query strategies on {found}?", "Mark as reference encoder"
+            consequence = ("Strategies are compared on its embeddings from now on. Nothing runs by itself: ask with "
+                           "manage.py label_efficiency RELEASE --track b.")  # fmt: skip
+        return _confirm(request, heading, consequence, button)
+    studies.mark_reference_encoder(found, marked=not found.is_reference_encoder, by=staff)
+    messages.success(request, f"{'Unmarked' if found.is_reference_encoder else 'Marked'}: {found}.")
+    return redirect("organise")
+
+
+def _studies(state: str) -> QuerySet[Study]:
+    """The studies in the evaluations' state that is looked at, those at work first; other words are theirs alone."""
+    rows = Study.objects.select_related("submission__model", "submission__release")
+    if state == "open":
+        return rows.exclude(state__in=STUDY_ENDS).order_by("-state", "created_at")[:SHOWN_ROWS]
+    done = {EvaluationState.SCORED.value: StudyState.DONE.value}.get(state, state)
+    return rows.filter(state=done).order_by("-created_at")[:SHOWN_ROWS]
 
 
 def _confirm(request: HttpRequest, heading: str, consequence: str, button: str) -> HttpResponse:

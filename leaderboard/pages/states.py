@@ -19,7 +19,7 @@ PRESENT = {
 WRONG = {"rejected": (CHECKED, "rejected"), "failed": (ANSWERED, "failed"), "cancelled": (ANSWERED, "cancelled")}
 TONES = {
     "scored": "good", "rejected": "bad", "failed": "bad", "cancelled": "", "withdrawn": "", "running": "busy",
-    "validating": "busy", "scoring": "busy", "answered": "busy",
+    "validating": "busy", "scoring": "busy", "answered": "busy", "done": "good",
 }  # fmt: skip
 
 

@@ -37,5 +37,6 @@ urlpatterns = [
     path("organise/queues/<str:queue>/<str:act>/", organise.switch, name="organise-queue"),
     path("organise/evaluations/<uuid:pk>/cancel/", organise.cancel, name="organise-cancel"),
     path("organise/evaluations/<uuid:pk>/retry/", organise.retry, name="organise-retry"),
+    path("organise/models/<slug:slug>/reference-encoder/", organise.reference_encoder, name="organise-encoder"),
     path("organise/submissions/<uuid:pk>/no-image/", organise.ask_without_images, name="organise-no-image"),
 ]

@@ -4,8 +4,9 @@ from enum import StrEnum
 
 
 class Queue(StrEnum):
-    """The three kinds of work; a worker serves one."""
+    """The kinds of work; a worker serves one."""
 
     VALIDATE = "validate"
     EVALUATE = "evaluate"
     SCORE = "score"
+    STUDY = "study"  # long and never urgent: what labels are worth

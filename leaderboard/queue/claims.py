@@ -15,31 +15,32 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
-from django.db.models import Count, F, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce, Now
 
 from leaderboard import states
-from leaderboard.models import Evaluation, QueueSwitch, Submission
+from leaderboard.models import Evaluation, QueueSwitch, Study, Submission
+from leaderboard.models.submissions import Purpose
 from leaderboard.queue import Queue
-from leaderboard.states import EvaluationState, SubmissionState
+from leaderboard.states import EvaluationState, StudyState, SubmissionState
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One piece of work held by this worker: a submission to validate, or an evaluation to run or score."""
+    """One piece of work held by this worker: a submission to validate, an evaluation to run or score, a study."""
 
     queue: Queue
     pk: UUID
     token: int
 
     @property
-    def table(self) -> type[Submission] | type[Evaluation]:
-        return Submission if self.queue is Queue.VALIDATE else Evaluation
+    def table(self) -> type[Submission] | type[Evaluation] | type[Study]:
+        return TABLE[self.queue]
 
     def row(self) -> Any:
-        """The submission or evaluation as it stands now, ours or not."""
+        """The row as it stands now, ours or not."""
         return self.table._default_manager.get(pk=self.pk)
 
     def held(self) -> QuerySet[Any]:
@@ -47,10 +48,14 @@ class Claim:
         return self.table._default_manager.filter(pk=self.pk, token=self.token, state=HELD_STATE[self.queue])
 
 
+TABLE: dict[Queue, type[Submission] | type[Evaluation] | type[Study]] = {
+    Queue.VALIDATE: Submission, Queue.EVALUATE: Evaluation, Queue.SCORE: Evaluation, Queue.STUDY: Study,
+}  # fmt: skip
 HELD_STATE = {
     Queue.VALIDATE: SubmissionState.VALIDATING,
     Queue.EVALUATE: EvaluationState.RUNNING,
     Queue.SCORE: EvaluationState.ANSWERED,  # scoring is no state of its own: only the lease tells
+    Queue.STUDY: StudyState.RUNNING,
 }
 
 
@@ -61,6 +66,8 @@ def waiting(queue: Queue) -> QuerySet[Any]:
         return Submission.objects.filter(due, state=SubmissionState.UPLOADED)
     if queue is Queue.EVALUATE:
         return Evaluation.objects.filter(due, state=EvaluationState.QUEUED)
+    if queue is Queue.STUDY:
+        return _studies_in_turn(Study.objects.filter(due, state=StudyState.QUEUED))
     return Evaluation.objects.filter(due, state=EvaluationState.ANSWERED, lease_until=None)
 
 
@@ -87,6 +94,8 @@ def claim(queue: Queue, worker: str) -> Claim | None:
             states.advance_submission(row, SubmissionState.VALIDATING, **lease)
         elif queue is Queue.EVALUATE:
             states.advance_evaluation(row, EvaluationState.RUNNING, **lease)
+        elif queue is Queue.STUDY:
+            states.advance_study(row, StudyState.RUNNING, **lease)
         else:
             Evaluation.objects.filter(pk=row.pk).update(**lease)
         return Claim(queue=queue, pk=row.pk, token=lease["token"])
@@ -107,6 +116,8 @@ def give_back(claim: Claim, note: str) -> None:
         states.advance_submission(row, SubmissionState.UPLOADED, attempts=row.attempts, **changes)
     elif claim.queue is Queue.EVALUATE:
         states.advance_evaluation(row, EvaluationState.QUEUED, attempts=row.attempts, **changes)
+    elif claim.queue is Queue.STUDY:
+        states.advance_study(row, StudyState.QUEUED, attempts=row.attempts, **changes)
     else:
         states.release_lease(row, attempts=row.attempts, **changes)
 
@@ -156,17 +167,36 @@ class Heartbeat:
         connection.close()
 
 
+def _studies_in_turn(rows: QuerySet[Study]) -> QuerySet[Study]:
+    """Those whose release has nothing to evaluate at this moment, and those that waited for that too long already."""
+    states_ahead = [EvaluationState.RUNNING]
+    if not is_paused(Queue.EVALUATE):
+        states_ahead.append(EvaluationState.QUEUED)
+    ahead = Evaluation.objects.filter(state__in=states_ahead, submission__release=OuterRef("submission__release"))
+    out_of_patience = Q(created_at__lt=Now() - timedelta(seconds=settings.STUDY_PATIENCE_S))
+    return rows.filter(~Exists(ahead) | out_of_patience)
+
+
 def _next_in_turn(queue: Queue) -> QuerySet[Any]:
-    """What is waiting, in the order of claims: users with less running first, then those served longest ago."""
+    """What is waiting, in the order of claims: users with less running first, then those served longest ago.
+
+    Runs for embeddings alone come after all other evaluations, and count against nobody.
+    """
     owner = "owner" if queue is Queue.VALIDATE else "submission__owner"
     rows = waiting(queue)
     siblings = rows.model.objects.filter(**{owner: OuterRef(owner)}).order_by().values(owner)
-    running = siblings.filter(state=HELD_STATE[queue]).exclude(lease_until=None).values(n=Count("pk"))
+    held = siblings.filter(state=HELD_STATE[queue]).exclude(lease_until=None)
+    if queue is Queue.EVALUATE:
+        held = held.exclude(purpose=Purpose.EMBED)
+    running = held.values(n=Count("pk"))
     last = siblings.values(at=Max("started_at"))
     rows = rows.annotate(n_running=Coalesce(Subquery(running), 0), last_served=Subquery(last))
+    order = ("n_running", F("last_served").asc(nulls_first=True), "created_at", "pk")
     if queue is Queue.EVALUATE:
-        rows = rows.filter(n_running__lt=settings.ACTIVE_EVALUATIONS_PER_USER)
-    return rows.order_by("n_running", F("last_served").asc(nulls_first=True), "created_at", "pk")
+        embeds = Case(When(purpose=Purpose.EMBED, then=Value(1)), default=Value(0), output_field=IntegerField())
+        may_run = Q(later=1) | Q(n_running__lt=settings.ACTIVE_EVALUATIONS_PER_USER)
+        return rows.annotate(later=embeds).filter(may_run).order_by("later", *order)
+    return rows.order_by(*order)
 
 
 def _one_at_a_time(queue: Queue) -> None:

@@ -13,9 +13,9 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models.functions import Now
 
 from leaderboard import outcomes, storage
-from leaderboard.models import AnalysisRequest, BoardRefresh, Evaluation, Submission, WorkerStatus
+from leaderboard.models import AnalysisRequest, BoardRefresh, Evaluation, Study, Submission, WorkerStatus
 from leaderboard.queue import Queue, claims, dispatch
-from leaderboard.states import EvaluationState, SubmissionState
+from leaderboard.states import EvaluationState, StudyState, SubmissionState
 
 log = logging.getLogger(__name__)
 FORGET_WORKER_LEASES = 20  # a worker silent for so many leases is no longer listed
@@ -33,6 +33,7 @@ def reconcile() -> int | None:
             *_expired(Submission, SubmissionState.VALIDATING),
             *_expired(Evaluation, EvaluationState.RUNNING),
             *_expired(Evaluation, EvaluationState.ANSWERED),
+            *_expired(Study, StudyState.RUNNING),
         ]
         for row in expired:
             outcomes.try_again(row, "its worker was lost")
@@ -57,7 +58,7 @@ def run(stop: Any) -> None:
         log.debug("reconciled in %.0f ms", 1000 * (time.monotonic() - started))
 
 
-def _expired(table: type[Submission] | type[Evaluation], state: str) -> list[Any]:
+def _expired(table: type[Submission] | type[Evaluation] | type[Study], state: str) -> list[Any]:
     rows = table.objects.filter(state=state, lease_until__lt=Now())
     return list(rows.select_for_update(skip_locked=True, no_key=True))
 

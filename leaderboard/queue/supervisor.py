@@ -24,6 +24,7 @@ GRACE_S = 10.0  # between asking a process to end and killing it
 SHORT_LIFE_S = 30.0  # who dies younger waits longer for the next start
 MOST_BACKOFF_S = 8.0
 KEYLESS = (Queue.VALIDATE, Queue.EVALUATE)
+LEAST_URGENT = ("nice", "-n", "19")  # studies take what processor time others leave
 
 
 @dataclass(kw_only=True)
@@ -33,13 +34,14 @@ class Charge:
     name: str
     arguments: list[str]
     environment: dict[str, str] = field(default_factory=dict)
+    under: tuple[str, ...] = ()  # a program that becomes the command
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     failures: int = 0
     start_at: float = 0.0
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "django", *self.arguments, "--parent", str(os.getpid())]
+        command = [*self.under, sys.executable, "-m", "django", *self.arguments, "--parent", str(os.getpid())]
         self.process = subprocess.Popen(command, cwd=settings.BASE_DIR, env=os.environ | self.environment)
         self.started = time.monotonic()
         log.info("%s runs as process %d", self.name, self.process.pid)
@@ -70,7 +72,8 @@ def supervise(workers: Mapping[Queue, int]) -> None:
         keys = {"KEY_ROOT": "none"} if queue in KEYLESS else {}
         for number in range(1, count + 1):
             name = f"{queue} {number}"
-            charges.append(Charge(name=name, arguments=["worker", queue], environment=common | keys))
+            under = LEAST_URGENT if queue is Queue.STUDY else ()
+            charges.append(Charge(name=name, arguments=["worker", queue], environment=common | keys, under=under))
     try:
         while not stop.wait(POLL_S):
             for charge in charges:

@@ -15,7 +15,7 @@ from leaderboard.lineage import analyses
 from leaderboard.queue import Queue, claims, dispatch
 from leaderboard.queue.claims import Claim, Heartbeat
 from leaderboard.states import TransitionRefused
-from leaderboard.workers import boards, fitness, run, score, validate
+from leaderboard.workers import boards, fitness, run, score, study, validate
 from leaderboard.workers.presence import Presence, worker_name
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ HANDLERS: dict[Queue, Handler] = {
     Queue.VALIDATE: validate.validate,
     Queue.EVALUATE: run.run,
     Queue.SCORE: score.score,
+    Queue.STUDY: study.study,
 }
 
 
@@ -113,7 +114,10 @@ def _record_fence(claim: Claim, note: str) -> None:
     """A worker that lost its claim wrote nothing; say so in the history of what it held."""
     log.warning("fenced: %s", note)
     row = claim.row()
-    subject = (
-        {"submission": row} if claim.queue is Queue.VALIDATE else {"submission": row.submission, "evaluation": row}
-    )
+    if claim.queue is Queue.STUDY:
+        subject = {"study": row}
+    else:
+        subject = (
+            {"submission": row} if claim.queue is Queue.VALIDATE else {"submission": row.submission, "evaluation": row}
+        )
     states.record(to_state="fenced", token=claim.token, note=note, **subject)

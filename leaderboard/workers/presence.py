@@ -12,7 +12,7 @@ from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
 from evaluator.sandbox import sandbox_level
-from leaderboard.models import Evaluation, WorkerStatus
+from leaderboard.models import Evaluation, Study, WorkerStatus
 from leaderboard.queue import Queue
 
 log = logging.getLogger(__name__)
@@ -67,8 +67,9 @@ class Presence:
 
     def _report(self) -> None:
         held = Evaluation.objects.filter(worker=self.name).first()
+        study = Study.objects.filter(worker=self.name).first() if self.queue is Queue.STUDY else None
         info = {"sandbox": sandbox_level().name.lower(), **self._facts} if self.queue is Queue.EVALUATE else {}
-        facts = {"heartbeat_at": Now(), "evaluation": held, "info": info}
+        facts = {"heartbeat_at": Now(), "evaluation": held, "study": study, "info": info}
         if not WorkerStatus.objects.filter(name=self.name).update(**facts):
             WorkerStatus.objects.create(
                 name=self.name, host=socket.gethostname()[:120], pid=os.getpid(), queue=self.queue,

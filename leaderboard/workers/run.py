@@ -106,14 +106,12 @@ def _refuse_weak_sandbox(split: Split) -> None:
 
 
 def _store(evaluation: Evaluation, claim: Claim, answered: ChildAnswers) -> None:
+    kept = {}
     with storage.work_folder("answers") as folder:
-        write_answers(answered.answers, folder / "answers.parquet")
-        answers = storage.put_file(folder / "answers.parquet")
-        embeddings_sha256 = ""
+        if evaluation.purpose != Purpose.EMBED:  # its answers were asked for and scored before
+            write_answers(answered.answers, folder / "answers.parquet")
+            kept["answers_sha256"] = storage.put_file(folder / "answers.parquet").sha256
         if answered.embeddings is not None:
             write_embeddings(answered.embeddings, folder / "embeddings.npz")
-            embeddings_sha256 = storage.put_file(folder / "embeddings.npz").sha256
-    answer_stored(
-        evaluation, claim, run=answered.run, protocol=answered.run["protocol"], answers_sha256=answers.sha256,
-        embeddings_sha256=embeddings_sha256,
-    )  # fmt: skip
+            kept["embeddings_sha256"] = storage.put_file(folder / "embeddings.npz").sha256
+    answer_stored(evaluation, claim, run=answered.run, protocol=answered.run["protocol"], **kept)

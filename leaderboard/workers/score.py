@@ -20,6 +20,7 @@ from evaluator.scoring import score as score_answers
 from evaluator.scoring.baselines import score_chance
 from leaderboard import publication, states, storage
 from leaderboard.baselines import Baseline
+from leaderboard.label_efficiency import studies
 from leaderboard.lineage import analyses, pairs, requests
 from leaderboard.models import Evaluation, KeyRevision, Report, Submission
 from leaderboard.models.submissions import Purpose
@@ -35,6 +36,9 @@ def score(claim: Claim, should_stop: Callable[[], bool]) -> None:
     if evaluation.purpose == Purpose.SWEEP:
         _score_sweep(evaluation, claim)
         return
+    if evaluation.purpose == Purpose.EMBED:
+        _embedded(evaluation, claim)
+        return
     revision = evaluation.submission.release.key_in_force
     scored = compute(evaluation, revision)
     with transaction.atomic():
@@ -44,6 +48,15 @@ def score(claim: Claim, should_stop: Callable[[], bool]) -> None:
         states.advance_evaluation(evaluation, EvaluationState.SCORED, held_token=claim.token)
         if submission.publish:
             publication.publish(report, by=submission.owner)
+        studies.ask_efficiency(submission)
+
+
+def _embedded(evaluation: Evaluation, claim: Claim) -> None:
+    """A run for embeddings alone has no report: what it gives is what studies are made from."""
+    with transaction.atomic():
+        submission = Submission.objects.select_for_update(no_key=True).get(pk=evaluation.submission_id)
+        states.advance_evaluation(evaluation, EvaluationState.SCORED, held_token=claim.token)
+        studies.ask_efficiency(submission)
 
 
 def _score_sweep(evaluation: Evaluation, claim: Claim) -> None:

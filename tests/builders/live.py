@@ -39,7 +39,7 @@ class LiveSystem:
     process: psutil.Popen | None = None
 
     def start(self) -> None:
-        counts = ("--validate", "1", "--evaluate", str(self.runners), "--score", "1")
+        counts = ("--validate", "1", "--evaluate", str(self.runners), "--score", "1", "--study", "0")
         environment = server_environment(
             **self.variables,
             LEASE_S=str(self.lease_s),

@@ -12,7 +12,7 @@ from django.conf import settings
 from tests.builders.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-NO_WORKERS = ("--validate", "0", "--evaluate", "0", "--score", "0")
+NO_WORKERS = ("--validate", "0", "--evaluate", "0", "--score", "0", "--study", "0")
 
 
 @pytest.fixture
