@@ -13,9 +13,19 @@ from django.db.models import F, QuerySet
 from evaluator.analyses import ANALYSIS_VERSION
 from evaluator.scoring import SCORER_VERSION, canonical_json, report_digest
 from leaderboard import publication, storage
-from leaderboard.label_efficiency import studies
+from leaderboard.label_efficiency import studies, verifying
 from leaderboard.lineage import analyses
-from leaderboard.models import Analysis, BaseLink, Entry, Evaluation, Release, Report
+from leaderboard.models import (
+    Analysis,
+    BaseLink,
+    Entry,
+    Evaluation,
+    LabelEfficiency,
+    Release,
+    Report,
+    StrategyRun,
+    Study,
+)
 from leaderboard.models.submissions import Purpose
 from leaderboard.states import EvaluationState
 from leaderboard.workers import score
@@ -27,7 +37,7 @@ LINK_SIDES = ("submission__release__key_revision", "submission__model", "base__m
 class Difference:
     """A published number that recomputing does not give."""
 
-    of: Entry | Analysis
+    of: Entry | Analysis | LabelEfficiency | StrategyRun
     what: str
 
 
@@ -58,6 +68,19 @@ def refresh_analyses(release: Release | None = None) -> list[Analysis]:
     links = BaseLink.objects.filter(superseded_at=None).select_related(*LINK_SIDES)
     links = links.filter(submission__release=release) if release else links
     return [made for link in links for made in analyses.bring_up_to_date(link)]
+
+
+def refresh_studies(release: Release | None = None) -> list[Study]:
+    """Ask for the studies of what an earlier key, run or version made, or that was never measured."""
+    return studies.refresh(release)
+
+
+def verify_studies(
+    release: Release | None = None,
+) -> Iterator[tuple[LabelEfficiency | StrategyRun, list[Difference]]]:
+    """Train and mark the heads of every document in force again, and compare."""
+    for row, differences in verifying.verify(release):
+        yield row, [Difference(of=row, what=what) for what in differences]
 
 
 def verify_analyses(release: Release | None = None) -> Iterator[tuple[Analysis, list[Difference]]]:

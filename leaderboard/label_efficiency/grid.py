@@ -20,7 +20,7 @@ COMMON_STARTS = (Start.RANDOM, Start.CENTROID)
 MOST_SEEDS = 200
 
 
-def ask_track_a(release: Release, *, seeds: int = studies.SEEDS) -> Iterator[str]:
+def ask_track_a(release: Release, *, seeds: int | None = None) -> Iterator[str]:
     """The label efficiency of every checkpoint to which it applies, published or not."""
     rows = Submission.objects.filter(release=release, state=SubmissionState.ACCEPTED)
     for submission in rows.select_related("model", "release__key_revision").order_by("created_at"):
@@ -34,7 +34,7 @@ def ask_track_a(release: Release, *, seeds: int = studies.SEEDS) -> Iterator[str
 
 def ask_track_b(
     release: Release, *, datasets: Collection[str] = (), strategies: Collection[Strategy] = (),
-    starts: Collection[Start] = (), seeds: int = studies.SEEDS,
+    starts: Collection[Start] = (), seeds: int | None = None,
 ) -> Iterator[str]:  # fmt: skip
     """Strategies × starts on fine datasets by every reference encoder; empty: all strategies, the common starts, all
     datasets. datasets: slugs."""

@@ -24,11 +24,12 @@ SEEDS = 20  # of a public rank; 50 for announced comparisons
 Pair = tuple[Strategy, Start]
 
 
-def ask_efficiency(submission: Submission, *, seeds: int = SEEDS, by: User | None = None) -> Study | None:
+def ask_efficiency(submission: Submission, *, seeds: int | None = None, by: User | None = None) -> Study | None:
     """Have the label efficiency of a checkpoint measured on every fine dataset of its release.
 
-    None where it does not apply, is not scored yet, has no embeddings, or stands already.
+    None where it does not apply, is not scored yet, has no embeddings, or stands already. seeds: None for SEEDS.
     """
+    seeds = seeds or SEEDS
     with transaction.atomic():
         locked = _locked(submission)
         material = None if refusal(locked) else material_of(locked)
@@ -38,9 +39,10 @@ def ask_efficiency(submission: Submission, *, seeds: int = SEEDS, by: User | Non
 
 
 def ask_strategies(
-    submission: Submission, dataset: str, pairs: Collection[Pair], *, seeds: int = SEEDS, by: User | None = None
+    submission: Submission, dataset: str, pairs: Collection[Pair], *, seeds: int | None = None, by: User | None = None
 ) -> Study | None:
     """Have strategies compared on one dataset by the embeddings of a checkpoint; None as `ask_efficiency`."""
+    seeds = seeds or SEEDS
     with transaction.atomic():
         locked = _locked(submission)
         material = None if refusal(locked) else material_of(locked)

@@ -12,6 +12,7 @@ from tests.builders.leaderboard import make_model, make_user
 from tests.builders.system import import_tiny_release, tiny_hub
 
 DIMENSIONS = 8
+FAR = 0.01  # keeps a vector without clearness and noise from having no direction
 SPLITS = ("dev", "test")
 PER_SPLIT = 48  # two datasets of 24 images and 3 classes: 1, 2 and 4 labels per class fit into half of a pool
 
@@ -33,7 +34,7 @@ def make_embedded(
     return submission
 
 
-def put_embeddings(release: Release, split: str, clear: float, seed: int = 0) -> str:
+def put_embeddings(release: Release, split: str, clear: float, seed: int = 0, noise: float = 1.0) -> str:
     """Store embeddings of every image of a split, in a shuffled order; returns the blob's name."""
     key = read_key(storage.key_folder(release, release.key_in_force.number), Split(split))
     rng = np.random.default_rng([seed, len(split)])
@@ -42,7 +43,7 @@ def put_embeddings(release: Release, split: str, clear: float, seed: int = 0) ->
     classes = [
         next(answer["answer_idx"] for answer in row["answers"] if answer["question"] == CLASSIFICATION) for row in rows
     ]  # fmt: skip
-    vectors = clear * centres[classes] + rng.normal(size=(len(rows), DIMENSIONS))
+    vectors = clear * centres[classes] + noise * rng.normal(size=(len(rows), DIMENSIONS)) + FAR
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     with storage.work_folder("embeddings") as folder:
         path = folder / "embeddings.npz"

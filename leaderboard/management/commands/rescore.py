@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from leaderboard import rescoring
-from leaderboard.models import Release
+from leaderboard.models import Analysis, Entry, LabelEfficiency, Release, StrategyRun
 
 
 class Command(BaseCommand):
@@ -27,23 +27,23 @@ class Command(BaseCommand):
             self.stdout.write(f"scored again: {evaluation.submission.model.slug} on {evaluation.split}")
         self.stdout.write(f"{len(stale)} evaluations scored again")
         self.stdout.write(f"{len(rescoring.refresh_analyses(release))} analyses made again")
+        self.stdout.write(f"{len(rescoring.refresh_studies(release))} studies asked for")
 
     def _verify(self, release: Release | None) -> None:
-        n_entries = n_differences = 0
-        for entry, differences in rescoring.verify(release):
-            n_entries += 1
-            n_differences += len(differences)
-            for difference in differences:
-                name = f"entry {entry.pk} ({entry.model.slug}, {entry.release.slug}, {entry.split})"
-                self.stdout.write(f"{name}: {difference.what}")
-        n_analyses = 0
-        for analysis, differences in rescoring.verify_analyses(release):
-            n_analyses += 1
-            n_differences += len(differences)
-            for difference in differences:
-                name = f"{analysis.kind} of {analysis.link.submission.model.slug} ({analysis.split})"
-                self.stdout.write(f"{name}: {difference.what}")
-        self.stdout.write(f"{n_entries} entries and {n_analyses} analyses recomputed, {n_differences} differences")
+        counts, n_differences = [], 0
+        for checked in (
+            rescoring.verify(release),
+            rescoring.verify_analyses(release),
+            rescoring.verify_studies(release),
+        ):
+            counts.append(0)
+            for row, differences in checked:
+                counts[-1] += 1
+                n_differences += len(differences)
+                for difference in differences:
+                    self.stdout.write(f"{_name(row)}: {difference.what}")
+        self.stdout.write(f"{counts[2]} documents of label efficiency recomputed")
+        self.stdout.write(f"{counts[0]} entries and {counts[1]} analyses recomputed, {n_differences} differences")
         if n_differences:
             raise CommandError("published numbers differ from their recomputation")
 
@@ -55,3 +55,15 @@ class Command(BaseCommand):
             return Release.objects.get(slug=slug)
         except Release.DoesNotExist:
             raise CommandError(f"there is no release {slug}") from None
+
+
+def _name(row: Entry | Analysis | LabelEfficiency | StrategyRun) -> str:
+    match row:
+        case Entry():
+            return f"entry {row.pk} ({row.model.slug}, {row.release.slug}, {row.split})"
+        case Analysis():
+            return f"{row.kind} of {row.link.submission.model.slug} ({row.split})"
+        case StrategyRun():
+            return f"{row.strategy} from start {row.start} by {row.submission.model.slug} on {row.dataset}"
+        case _:
+            return f"label efficiency of {row.submission.model.slug} on {row.dataset}"
