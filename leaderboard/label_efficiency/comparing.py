@@ -71,6 +71,8 @@ def _pooled(single: list[Comparison]) -> list[Comparison]:
     found = []
     for start in dict.fromkeys(each.start for each in single):
         own = [each for each in single if each.start == start]
+        if len(own) < 2:
+            continue
         most = Counter(each.document["seeds"] for each in own).most_common(1)[0][0]
         alike = [each.document for each in own if each.document["seeds"] == most]
         try:

@@ -21,7 +21,7 @@ from evaluator.sandbox.handover import as_stream
 from leaderboard import submissions
 from leaderboard.intake import NewSubmission
 from leaderboard.lineage import derived, sweeps
-from leaderboard.models import Evaluation, Release, Submission
+from leaderboard.models import Evaluation, LabelEfficiency, Release, Submission
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.queue import Queue
 from leaderboard.states import EvaluationState
@@ -97,8 +97,9 @@ def test_no_hidden_field_leaves_the_key(tmp_path, sentinel, corner, roots, setti
     merge = derived.submit_merge(Submission.objects.get(pk=tuned.pk), 0.5, "merge", by=owner)
     drain(Queue.VALIDATE)
     submissions.cancel(merge, by=owner)  # its answers would be one more checkpoint's
-    for queue in (Queue.EVALUATE, Queue.SCORE):
+    for queue in (Queue.EVALUATE, Queue.SCORE, Queue.STUDY):
         drain(queue)
+    assert LabelEfficiency.objects.filter(submission__in=(checkpoint, tuned)).count() == 4
     states = Evaluation.objects.exclude(submission=merge).values_list("state", flat=True)
     assert set(states) == {EvaluationState.SCORED}
     assert list(settings.PIXEL_CACHE_ROOT.glob("*.pixels")), "decoded images are among what is searched"
@@ -108,6 +109,8 @@ def test_no_hidden_field_leaves_the_key(tmp_path, sentinel, corner, roots, setti
     shown = (checkpoint, tuned, merge, rejected)
     starts += [f"{prefix}/submissions/{row.pk}/" for row in shown for prefix in ("", "/api/v1")]
     starts += [f"/api/v1/submissions/{tuned.pk}/{what}/" for what in ("lineage", "forgetting", "interpolation")]
+    starts += [f"/api/v1/submissions/{row.pk}/label-efficiency/" for row in shown]
+    starts += [f"/api/v1/releases/hidden/{what}/" for what in ("label-efficiency", "strategies")]
     for board, split in product(("overall", "fine", "cells_a", "coarse-stain", "localisation-cells_a"), SPLITS):
         starts += [f"/releases/hidden/{board}/?split={split}", f"/api/v1/releases/hidden/boards/{board}/?split={split}"]
     for user in (None, owner, staff):

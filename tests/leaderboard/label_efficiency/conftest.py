@@ -5,8 +5,8 @@ import pytest
 from leaderboard.label_efficiency import studies, verifying
 from leaderboard.models import Release, User
 from leaderboard.workers import study
-from tests.builders.studies import make_release
 from tests.builders.leaderboard import make_user
+from tests.builders.studies import make_release
 
 
 @pytest.fixture
