@@ -7,7 +7,7 @@ from pathlib import Path
 
 from demo.client import Client
 
-DATASET = "blood_cells"  # of the generated benchmark; of another release its first fine dataset
+DATASET = "heart_fibrosis"  # of the generated benchmark; of another release its first fine dataset
 STRATEGIES = ("random", "margin", "typiclust", "dropquery")
 POLL_S = 2.0
 

@@ -111,7 +111,7 @@ def give_back(claim: Claim, note: str) -> None:
     """Return unfinished work at once, its attempt uncounted: the worker is ending, the work is not to blame."""
     row = claim.row()
     changes: dict[str, Any] = {"note": note, "held_token": claim.token}
-    row.attempts -= 1
+    row.attempts = max(row.attempts - 1, 0)  # a study that came on has none
     if claim.queue is Queue.VALIDATE:
         states.advance_submission(row, SubmissionState.UPLOADED, attempts=row.attempts, **changes)
     elif claim.queue is Queue.EVALUATE:

@@ -56,3 +56,17 @@ def test_killing_it_leaves_no_orphan(supervisor):
     time.sleep(1.0)  # the child asks the kernel for this right after its start
     supervisor.kill()
     wait_until(lambda: not psutil.pid_exists(child.pid) or child.status() == psutil.STATUS_ZOMBIE, within_s=5)
+
+
+def test_workers_of_studies_are_the_least_urgent(live_environment):
+    command = ["env", "--default-signal=HUP", sys.executable, "-m", "django", "work", *NO_WORKERS[:-1], "1"]
+    process = psutil.Popen(command, cwd=settings.BASE_DIR, env=live_environment)
+    try:
+        found = wait_until(
+            lambda: [child for child in process.children() if child.cmdline()[3:5] == ["worker", "study"]], within_s=20
+        )
+        others = [child for child in process.children() if "reconcile" in child.cmdline()]
+        assert found[0].nice() == 19 and others[0].nice() == psutil.Process().nice()
+    finally:
+        process.terminate()
+        process.wait(20)
