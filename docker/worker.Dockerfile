@@ -25,4 +25,4 @@ RUN useradd --uid 10001 --no-create-home leaderboard \
 USER 10001
 # "none": this host must not even know where keys are.
 ENV DATA_ROOT=/data KEY_ROOT=none
-CMD ["python", "manage.py", "work", "--validate", "1", "--evaluate", "1", "--score", "0"]
+CMD ["python", "manage.py", "work", "--validate", "1", "--evaluate", "1", "--score", "0", "--study", "0"]

@@ -6,6 +6,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.core.management import CommandError, call_command
 
 from evaluator.active_learning.orders import label_orders
+from evaluator.answering.embeddings import read_embeddings
 from leaderboard import publication, storage, submissions
 from leaderboard.label_efficiency import pools, reading, studies
 from leaderboard.label_efficiency.rows import Standing
@@ -15,7 +16,9 @@ from leaderboard.queue import Queue
 from leaderboard.states import EvaluationState, StudyState
 from leaderboard.workers.drain import drain
 from tests.builders.leaderboard import make_model, make_user
-from tests.builders.studies import make_embedded, put_embeddings
+from tests.builders.studies import PER_SPLIT, make_embedded, put_embeddings
+from tests.builders.system import tiny_weights
+from tests.builders.weights import TINY
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ANYONE = AnonymousUser()
@@ -294,3 +297,25 @@ def test_older_checkpoints_are_run_for_their_embeddings(release, capsys):
     drain(Queue.SCORE)
     assert set(embeds.values_list("state", flat=True)) == {EvaluationState.SCORED}
     assert Study.objects.get().state == StudyState.QUEUED
+
+
+def test_a_run_for_embeddings_keeps_them_and_nothing_else(release):
+    """With the real model: what it answers again is what scored runs keep beside their answers."""
+    submission = make_embedded(release, "old", architecture=TINY)
+    blob = storage.put_file(tiny_weights())
+    files = [{"name": "old.safetensors", "sha256": blob.sha256, "size": blob.size}]
+    type(submission).objects.filter(pk=submission.pk).update(files=files, file_sha256=blob.sha256, facts={})
+    submission.evaluations.filter(split="dev").update(embeddings_sha256="")
+    drain(Queue.SCORE)
+    [asked] = studies.ask_to_embed(submission)
+    assert studies.ask_to_embed(submission) == [] and not Study.objects.exists()
+    assert drain(Queue.EVALUATE) == 1
+    asked.refresh_from_db()
+    assert (asked.state, asked.answers_sha256) == (EvaluationState.ANSWERED, ""), asked.failure_message
+    with storage.local_path(asked.embeddings_sha256) as path:
+        assert len(read_embeddings(path)["embedding"]) == PER_SPLIT
+    drain(Queue.SCORE)
+    asked.refresh_from_db()
+    assert asked.state == EvaluationState.SCORED and not asked.reports.exists()
+    assert submissions.combined_state(submission) == "scored"
+    assert Study.objects.get().submission == submission
