@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from uuid import UUID
 
-import numpy as np
-
-from evaluator.analyses.efficiency_board import Area, Board, rank_efficiency
+from evaluator.analyses.efficiency_board import Area, Board, mean_area, rank_efficiency
 from evaluator.analyses.efficiency_board import Row as Ranked
 from evaluator.release.schema import Split
 from evaluator.release.tasks import dataset_slug
@@ -24,7 +22,7 @@ from leaderboard.models import LabelEfficiency, Release
 
 MERGE = "It is a merge of other submissions, so it stands unranked beside them."
 NOT_YET = "It is not measured yet."
-NOT_MEASURED = "Its images that may be labelled show fewer than two classes."
+NOT_MEASURED = "Its images are not asked in the same wording in dev and test."
 DECIMALS = 6
 Rows = Mapping[str, list[LabelEfficiency]]  # by submission
 
@@ -98,8 +96,8 @@ def _means(slug: str, pks: tuple[int, ...], chosen: tuple[str, ...]) -> tuple[In
 
 
 def _mean(areas: Sequence[Area]) -> Interval:
-    low, high = percentile_interval(np.mean([drawn for _, drawn in areas], axis=0))
-    estimate = float(np.mean([estimate for estimate, _ in areas]))
+    estimate, drawn = mean_area(areas)
+    low, high = percentile_interval(drawn)
     return {"estimate": round(estimate, DECIMALS), "low": round(low, DECIMALS), "high": round(high, DECIMALS)}
 
 

@@ -13,17 +13,16 @@ from numpy.typing import NDArray
 from evaluator.active_learning import ACTIVE_LEARNING_VERSION
 from evaluator.active_learning.soundness import curve_task
 from evaluator.active_learning.tasks import CurveResult, CurveTask, Result, Task
-from evaluator.analyses.draws import Draws, draw
 from evaluator.analyses.efficiency import EFFICIENCY_VERSION, Efficiency, Evaluated, Facts, efficiency, not_measured
+from evaluator.analyses.fine import FineDataset
 from evaluator.analyses.forgetting import analysis_head
 from evaluator.errors import InputError
 from evaluator.release.info import info_from_json
 from evaluator.scoring import report_digest
 from leaderboard import storage
-from leaderboard.boards.compute import key_index
 from leaderboard.label_efficiency.ending import finish, require_material
 from leaderboard.label_efficiency.material import Material
-from leaderboard.label_efficiency.pools import EVALUATED, FineDataset, fine_datasets, read_embedded, zero_shot
+from leaderboard.label_efficiency.pools import EVALUATED, Fine, fine_of, vectors, zero_shot
 from leaderboard.models import LabelEfficiency, Study, Submission
 from leaderboard.queue.claims import Claim
 
@@ -43,7 +42,8 @@ def compute(study: Study, claim: Claim, perform: Perform) -> None:
     submission, material = study.submission, require_material(study)
     made: list[Efficiency] = []
     if not stands(submission, material, study.seeds):
-        made = measure(submission, material, fine_datasets(submission.release).values(), study.seeds, perform)
+        names = list(fine_of(submission.release).datasets)
+        made = measure(submission, material, names, study.seeds, perform)
     finish(
         claim, material, lambda: _store(submission, material, study.seeds, made),
         is_all=lambda now: now.seeds <= study.seeds,
@@ -51,19 +51,18 @@ def compute(study: Study, claim: Claim, perform: Perform) -> None:
 
 
 def measure(
-    submission: Submission, material: Material, datasets: Iterable[FineDataset], seeds: int, perform: Perform
+    submission: Submission, material: Material, names: Iterable[str], seeds: int, perform: Perform
 ) -> list[Efficiency]:  # fmt: skip
     """What the encoder reaches on these datasets, in one process. Reads KEY_ROOT; the same on every run."""
-    release, revision = submission.release, material.key_revision
-    index, info = key_index(release, EVALUATED), info_from_json(release.info)
-    draws, head = draw(index.stratum, index.seed), analysis_head(info, EVALUATED, key_revision=revision.number)
-    embedded = read_embedded(material.dev_evaluation, material.test_evaluation)
+    release, fine = submission.release, fine_of(submission.release)
+    head = analysis_head(info_from_json(release.info), EVALUATED, key_revision=material.key_revision.number)
+    embedded = vectors(material.dev_evaluation, material.test_evaluation)
     planned: list[tuple[Facts, Evaluated, CurveTask | str]] = []
-    for dataset in datasets:
-        evaluated = _evaluated(submission, material, dataset, draws)
+    for dataset in (fine.datasets[name] for name in names):
+        data, evaluated = dataset.data(embedded), _evaluated(fine, material, dataset)
         try:
             task: CurveTask | str = curve_task(
-                embedded.data(dataset), dataset.pool.ids, seeds=range(seeds), salt=f"{release.hash}:{dataset.name}"
+                data, dataset.pool.ids, seeds=range(seeds), salt=f"{release.hash}:{dataset.name}"
             )  # fmt: skip
         except InputError as error:  # said where the curve would be shown
             task = error.problems[0].message
@@ -83,8 +82,7 @@ def measure_again(rows: Sequence[LabelEfficiency], perform: Perform) -> list[Eff
         dev_evaluation=first.dev_evaluation, test_evaluation=first.test_evaluation, report=first.report,
         key_revision=first.key_revision,
     )  # fmt: skip
-    known = fine_datasets(first.submission.release)
-    return measure(first.submission, material, [known[row.dataset] for row in rows], first.seeds, perform)
+    return measure(first.submission, material, [row.dataset for row in rows], first.seeds, perform)
 
 
 def areas_of(row: LabelEfficiency, release_slug: str) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
@@ -103,15 +101,15 @@ def _curve(result: Result) -> CurveResult:
 
 def _facts(dataset: FineDataset, seeds: int) -> Facts:
     return Facts(
-        dataset=dataset.name, n_classes=dataset.n_classes, pool_items=len(dataset.pool),
+        dataset=dataset.name, n_classes=dataset.n_classes, pool_items=len(dataset.labels),
         pool_sources=dataset.pool.n_sources, seeds=seeds,
     )  # fmt: skip
 
 
-def _evaluated(submission: Submission, material: Material, dataset: FineDataset, draws: Draws) -> Evaluated:
+def _evaluated(fine: Fine, material: Material, dataset: FineDataset) -> Evaluated:
     return Evaluated(
-        right=dataset.evaluated.labels, source=dataset.evaluated.sources, draws=draws,
-        zero_shot=zero_shot(submission.release, material.report, dataset),
+        right=dataset.right, source=dataset.evaluated.sources, draws=fine.draws,
+        zero_shot=zero_shot(fine, material.report, dataset),
     )  # fmt: skip
 
 

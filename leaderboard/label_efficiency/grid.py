@@ -11,7 +11,7 @@ from evaluator.release.tasks import dataset_slug
 from leaderboard.label_efficiency import studies
 from leaderboard.label_efficiency.encoders import reference_encoders
 from leaderboard.label_efficiency.material import refusal
-from leaderboard.label_efficiency.pools import fine_datasets
+from leaderboard.label_efficiency.pools import fine_of
 from leaderboard.models import Evaluation, Release, Study, Submission
 from leaderboard.models.submissions import Purpose
 from leaderboard.states import EVALUATION_ENDS, STUDY_ENDS, SubmissionState
@@ -42,7 +42,7 @@ def ask_track_b(
     encoders = reference_encoders(release)
     if not encoders:
         yield "no model on the boards is a reference encoder: mark some on the organisers' page"
-    for submission, name in product(encoders, fine_datasets(release)):
+    for submission, name in product(encoders, fine_of(release).datasets):
         if datasets and dataset_slug(name) not in datasets:
             continue
         for evaluation in studies.ask_to_embed(submission):
@@ -53,7 +53,7 @@ def ask_track_b(
 
 def dataset_slugs(release: Release) -> list[str]:
     """The fine datasets that can be studied."""
-    return [dataset_slug(name) for name in fine_datasets(release)]
+    return [dataset_slug(name) for name in fine_of(release).datasets]
 
 
 def unfinished(release: Release) -> set[UUID]:

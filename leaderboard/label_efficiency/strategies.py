@@ -12,7 +12,9 @@ from django.db.models.functions import Now
 
 from evaluator.active_learning import ACTIVE_LEARNING_VERSION
 from evaluator.active_learning.names import HeadKind, Start, Strategy
+from evaluator.active_learning.soundness import sound
 from evaluator.active_learning.tasks import StrategyResult, StrategyTask
+from evaluator.analyses.fine import FineDataset
 from evaluator.analyses.forgetting import analysis_head
 from evaluator.analyses.strategies import STRATEGIES_VERSION, run_document
 from evaluator.errors import InputError
@@ -21,7 +23,7 @@ from evaluator.scoring import report_digest
 from leaderboard.label_efficiency.efficiency import Perform
 from leaderboard.label_efficiency.ending import finish, hold, require_material, still
 from leaderboard.label_efficiency.material import Origin
-from leaderboard.label_efficiency.pools import EVALUATED, FineDataset, fine_datasets, read_embedded
+from leaderboard.label_efficiency.pools import EVALUATED, fine_of, vectors
 from leaderboard.models import StrategyRun, Study, Submission
 from leaderboard.queue.claims import Claim
 
@@ -47,9 +49,9 @@ def missing(
 def compute(study: Study, claim: Claim, perform: Perform) -> None:
     """Compare what the study wants and is missing, storing as it goes on."""
     submission, material = study.submission, require_material(study)
-    dataset = fine_datasets(submission.release).get(study.dataset)
+    dataset = fine_of(submission.release).datasets.get(study.dataset)
     if dataset is None:
-        message = f"The fine dataset {study.dataset} has no images of two classes in dev, or none in test."
+        message = f"The fine dataset {study.dataset} has no images in dev, or none in test."
         raise InputError.single("no_such_dataset", message)
     while pairs := _missing(study, material)[:PAIRS_AT_ONCE]:
         documents = measure(submission, material, dataset, pairs, study.seeds, perform)
@@ -67,10 +69,10 @@ def measure(
     perform: Perform,
 ) -> dict[Pair, dict[str, Any]]:  # fmt: skip
     """The run document of every pair. Raises InputError where nothing can be learned or the pool is too small."""
-    data = read_embedded(origin.dev_evaluation, origin.test_evaluation).data(dataset)
-    rounds = min(MOST_ROUNDS, len(dataset.pool) // 2 // dataset.n_classes)
+    data = sound(dataset.data(vectors(origin.dev_evaluation, origin.test_evaluation)))
+    rounds = min(MOST_ROUNDS, len(data.pool) // 2 // dataset.n_classes)
     if not rounds:
-        message = f"Not even one label per class fits in half of the {len(dataset.pool)} images of {dataset.name}."
+        message = f"Not even one label per class fits in half of the {len(data.pool)} images of {dataset.name}."
         raise InputError.single("pool_too_small", message)
     tasks = [
         StrategyTask(data=data, strategy=strategy, start=start, head=HEAD, rounds=rounds,
@@ -83,7 +85,7 @@ def measure(
     for pair, task, result in zip(pairs, tasks, perform(tasks), strict=True):
         assert isinstance(result, StrategyResult), "results come in the order of tasks"
         documents[pair] = run_document(
-            task, result, dataset.evaluated.labels, dataset.pool.ids, dataset=dataset.name, head=head
+            task, result, dataset.right, dataset.pool.ids, dataset=dataset.name, head=head
         )  # fmt: skip
     return documents
 
@@ -95,7 +97,7 @@ def measure_again(rows: Sequence[StrategyRun], perform: Perform) -> list[dict[st
     origin = Origin(
         dev_evaluation=first.dev_evaluation, test_evaluation=first.test_evaluation, key_revision=first.key_revision
     )  # fmt: skip
-    dataset = fine_datasets(submission.release)[first.dataset]
+    dataset = fine_of(submission.release).datasets[first.dataset]
     pairs = [(Strategy(row.strategy), Start(row.start)) for row in rows]
     return list(measure(submission, origin, dataset, pairs, first.seeds, perform).values())
 

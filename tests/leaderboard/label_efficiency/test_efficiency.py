@@ -1,5 +1,8 @@
 """Label efficiency on the server: asked for by itself, computed in a process apart, stored once, read by who may."""
 
+import json
+from contextlib import ExitStack
+
 import numpy as np
 import pytest
 from django.contrib.auth.models import AnonymousUser
@@ -7,6 +10,7 @@ from django.core.management import CommandError, call_command
 
 from evaluator.active_learning.orders import label_orders
 from evaluator.answering.embeddings import read_embeddings
+from evaluator.cli import main
 from leaderboard import publication, storage, submissions
 from leaderboard.label_efficiency import pools, reading, studies
 from leaderboard.label_efficiency.rows import Standing
@@ -72,48 +76,38 @@ def test_it_is_measured_in_a_process_apart_once_both_splits_are_scored(release, 
 
 def test_no_right_answer_of_an_evaluated_image_is_given_away(release, here):
     measured(release)
-    known = pools.fine_datasets(release)
     [tasks] = here
-    for task, dataset in zip(tasks, known.values(), strict=True):
-        assert len(task.data.evaluated) == len(dataset.evaluated) == 24
+    for task, dataset in zip(tasks, pools.fine_of(release).datasets.values(), strict=True):
+        assert len(task.data.evaluated) == len(dataset.right) == 24
         for name, array in {**vars(task.data), **vars(task)}.items():
             if isinstance(array, np.ndarray) and name != "evaluated":
-                assert len(array) != len(dataset.evaluated) or name in ("pool", "labels"), name
-        assert np.array_equal(task.data.labels, dataset.pool.labels)
+                assert len(array) != len(dataset.right) or name in ("pool", "labels"), name
+        assert np.array_equal(task.data.labels, dataset.labels)
 
 
-def test_rows_labels_and_zero_shot_are_those_of_the_key(release, here):
-    """Against the slow way: image by image, out of questions and key."""
-    from evaluator.release.key import read_key
-    from evaluator.release.read import read_questions
-    from evaluator.release.schema import Split
-
+def test_the_command_gives_the_stored_documents(release, here, tmp_path):
     submission = measured(release)
-    dataset = pools.fine_datasets(release)["cells_b"]
-    for split, images in ((Split.DEV, dataset.pool), (Split.TEST, dataset.evaluated)):
-        questions = {(row["dataset"], row["image_id"], row["question"], row["variant"]): row["options"]
-                     for row in read_questions(storage.release_folder(release), split).to_pylist()}  # fmt: skip
-        key = read_key(storage.key_folder(release, 1), split).to_pylist()
-        sources = sorted({row["source"] for row in key})
-        rows = {row["image_id"]: row for row in key if row["dataset"] == "cells_b"}
-        assert list(images.ids) == sorted(rows)
-        for place, name in enumerate(images.ids):
-            right = next(answer["answer_idx"] for answer in rows[name]["answers"]
-                         if (answer["question"], answer["variant"]) == ("classification", None))  # fmt: skip
-            option = questions["cells_b", name, "classification", None][right]
-            assert dataset.classes[images.labels[place]] == option == rows[name]["label_name"]
-            assert sources[images.sources[place]] == rows[name]["source"]
-    report = submission.evaluations.get(split="test").reports.get()
-    marks = pools.zero_shot(release, report, dataset)
-    [task] = [task for task in report.document["tasks"] if task["task"] == "cells_b" and task["variant"] == 1]
-    assert marks.mean() == pytest.approx(task["accuracy"]["estimate"], abs=1e-6)
+    with ExitStack() as stack:
+        evaluations = [submission.evaluations.get(split=split) for split in ("dev", "test")]
+        embeddings = [stack.enter_context(storage.local_path(each.embeddings_sha256)) for each in evaluations]
+        answers = stack.enter_context(storage.local_path(evaluations[1].answers_sha256))
+        arguments = [
+            "label-efficiency", "--release", storage.release_folder(release), "--split", "test", "--embeddings",
+            *embeddings, "--answers", answers, "--key", storage.key_folder(release, 1), "--seeds", studies.SEEDS,
+            "--out", tmp_path / "efficiency.json",
+        ]  # fmt: skip
+        assert main([str(argument) for argument in arguments]) == 0
+    made = json.loads((tmp_path / "efficiency.json").read_text())
+    assert made["datasets"] == [row.document for row in live(submission)]
+    [row] = reading.board(ANYONE, release).rows
+    assert (made["mean"]["aulc"], made["mean"]["gain"]) == (row.aulc, row.gain)
 
 
 def test_label_orders_are_the_same_for_every_checkpoint(release, here):
     measured(release, "one", seed=1)
     measured(release, "two", seed=2)
     first, second = here
-    for one, two, dataset in zip(first, second, pools.fine_datasets(release).values(), strict=True):
+    for one, two, dataset in zip(first, second, pools.fine_of(release).datasets.values(), strict=True):
         assert np.array_equal(one.orders, two.orders) and not np.array_equal(one.data.pool, two.data.pool)
         expected = label_orders(dataset.pool.ids, one.seeds, f"{release.hash}:{dataset.name}")
         assert np.array_equal(one.orders, expected[:, : one.orders.shape[1]])
@@ -202,10 +196,10 @@ def test_embeddings_that_lack_images_fail_in_words(release, here):
     drain(Queue.SCORE)
     drain(Queue.STUDY)
     study = Study.objects.get()
-    assert (study.state, study.failure_code) == (StudyState.FAILED, "embeddings_incomplete")
+    assert (study.state, study.failure_code) == (StudyState.FAILED, "no_embedding")
     assert reading.state_of(submission).standing == Standing.FAILED
-    assert "lack images" not in reading.state_of(submission).reason
-    assert "lack images" in reading.state_of(submission, user=submission.owner).reason
+    assert "have no embedding" not in reading.state_of(submission).reason
+    assert "have no embedding" in reading.state_of(submission, user=submission.owner).reason
 
 
 @pytest.mark.parametrize(
