@@ -30,15 +30,15 @@ class ReleaseAdmin(Unchanging):
 
 @admin.register(Model)
 class ModelAdmin(Unchanging):
-    list_display = ("slug", "name", "owner", "is_reference")
-    list_filter = ("is_reference",)
+    list_display = ("slug", "name", "owner", "is_reference", "is_reference_encoder")
+    list_filter = ("is_reference", "is_reference_encoder")
     search_fields = ("slug", "name")
-    fields = ("is_reference",)
+    fields = ("is_reference", "is_reference_encoder")
 
 
 @admin.register(Event)
 class EventAdmin(Unchanging):
-    list_display = ("at", "submission", "queue", "from_state", "to_state", "token", "actor", "note")
+    list_display = ("at", "submission", "study", "queue", "from_state", "to_state", "token", "actor", "note")
     list_filter = ("to_state",)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -30,7 +30,7 @@ from leaderboard.queue.claims import Claim
 VERSION = f"{ACTIVE_LEARNING_VERSION}.{STRATEGIES_VERSION}"
 HEAD = HeadKind.STANDARD  # one for all strategies
 MOST_ROUNDS = 8
-PAIRS_AT_ONCE = 4  # in one process, which has to import torch; what a killed study loses at most
+PAIRS_AT_ONCE = 8  # in one process, which has to import torch; what a killed study loses at most
 Pair = tuple[Strategy, Start]
 
 

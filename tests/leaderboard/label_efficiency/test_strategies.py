@@ -65,6 +65,7 @@ def test_every_pair_is_run_once_and_compared_by_start(release, encoder, capsys):
 
 
 def test_a_study_killed_in_the_middle_goes_on_and_stores_nothing_twice(encoder, here, monkeypatch, settings):
+    monkeypatch.setattr(strategies, "PAIRS_AT_ONCE", 4)
     studies.ask_strategies(encoder, "cells_a", PAIRS)
     perform, calls = worker.perform_apart, []
 
