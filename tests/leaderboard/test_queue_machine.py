@@ -88,7 +88,7 @@ class QueueMachine(RuleBasedStateMachine):
                 self.rows[child].state, self.rows[child].lapsed = "cancelled", False
 
     # --- workers ---
-    @rule(queue=strategies.sampled_from(Queue))
+    @rule(queue=strategies.sampled_from(list(HELD)))
     def claim(self, queue):
         held = [work.user for work in self.rows.values() if work.state == HELD[queue]]
         full = {user for user in held if held.count(user) >= settings.ACTIVE_EVALUATIONS_PER_USER}
@@ -222,7 +222,7 @@ class QueueMachine(RuleBasedStateMachine):
         lapsed = [work for work in self.rows.values() if work.lapsed]
         assert reconciler.reconcile() == len(lapsed)
         for work in lapsed:
-            self.sent_back(work, next(queue for queue in Queue if HELD[queue] == work.state))
+            self.sent_back(work, next(queue for queue in HELD if HELD[queue] == work.state))
 
     # --- what must hold at every moment ---
     @invariant()
