@@ -105,7 +105,8 @@ def _evaluation(found: Evaluation, entry: Entry | None, inspects: bool) -> Evalu
     published = next((report for report in reports if entry and report.pk == entry.report_id), None)
     ahead = None
     if inspects and found.state == EvaluationState.QUEUED:
-        ahead = claims.waiting(Queue.EVALUATE).filter(created_at__lt=found.created_at).count()
+        before = claims.waiting(Queue.EVALUATE).exclude(purpose=Purpose.EMBED)  # these come last
+        ahead = before.filter(created_at__lt=found.created_at).count()
     latest = reports[-1] if reports else None
     return EvaluationDetail(evaluation=found, entry=entry, report=latest if inspects else published, ahead=ahead)
 

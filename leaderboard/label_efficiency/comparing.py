@@ -13,6 +13,7 @@ from leaderboard.label_efficiency.rows import Comparison, Json
 from leaderboard.models import Release, StrategyRun, Submission
 
 Place = tuple[str, str, str]  # start, dataset, submission
+Runs = tuple[str, tuple[int, ...]]  # slug of the encoder, numbers of its runs
 LIGHT = ("pk", "submission_id", "dataset", "start", "seeds", "version", "key_revision_id")
 
 
@@ -23,11 +24,14 @@ def compare_all(release: Release, encoders: Iterable[Submission], dataset: str |
     """
     by_id = {str(submission.pk): submission for submission in encoders}
     titles = {name: info.title for name, info in info_from_json(release.info).datasets.items()}
+    runs: list[tuple[Place, Runs]] = [
+        (place, (by_id[place[2]].model.slug, pks)) for place, pks in _runs(by_id, dataset)
+    ]  # fmt: skip
     single = [
         _single(by_id[place[2]], place, titles[place[1]], document)
-        for place, pks in _runs(by_id, dataset) if (document := _compared(by_id[place[2]].model.slug, pks))
+        for place, own in runs if (document := _compared(own)) is not None
     ]  # fmt: skip
-    return [*_pooled(single), *single]
+    return [*_pooled(runs), *single]
 
 
 def _runs(encoders: Iterable[str], dataset: str | None) -> list[tuple[Place, tuple[int, ...]]]:
@@ -50,8 +54,9 @@ def _alike(runs: list[dict]) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=256)
-def _compared(encoder: str, pks: tuple[int, ...]) -> Json | None:
+def _compared(own: Runs) -> Json | None:
     """The comparison of these runs; a new run has another number."""
+    encoder, pks = own
     runs = [run.document for run in StrategyRun.objects.filter(pk__in=pks)]
     try:
         return comparison(runs, encoder=encoder)
@@ -66,19 +71,26 @@ def _single(submission: Submission, place: Place, title: str, document: Json) ->
     )  # fmt: skip
 
 
-def _pooled(single: list[Comparison]) -> list[Comparison]:
+def _pooled(runs: list[tuple[Place, Runs]]) -> list[Comparison]:
     """One per start over all its comparisons, where there are several."""
-    found = []
-    for start in dict.fromkeys(each.start for each in single):
-        own = [each for each in single if each.start == start]
-        if len(own) < 2:
-            continue
-        most = Counter(each.document["seeds"] for each in own).most_common(1)[0][0]
-        alike = [each.document for each in own if each.document["seeds"] == most]
-        try:
-            document = pooled(alike)
-        except InputError:  # no strategy in common
-            continue
-        found.append(Comparison(dataset=None, title="", encoder=None, encoder_name="", submission=None, start=start,
-                                document=document))  # fmt: skip
-    return found
+    starts: dict[str, list[Runs]] = {}
+    for place, own in runs:
+        starts.setdefault(place[0], []).append(own)
+    return [
+        Comparison(dataset=None, title="", encoder=None, encoder_name="", submission=None, start=start,
+                   document=document)
+        for start, own in starts.items() if (document := _pooled_of(tuple(own))) is not None
+    ]  # fmt: skip
+
+
+@lru_cache(maxsize=32)
+def _pooled_of(runs: tuple[Runs, ...]) -> Json | None:
+    """Pooled over those with the number of seeds that most have; None of fewer than two, or without a strategy that all
+    have."""
+    documents = [document for own in runs if (document := _compared(own)) is not None]
+    counts = Counter(document["seeds"] for document in documents)
+    alike = [document for document in documents if document["seeds"] == counts.most_common(1)[0][0]]
+    try:
+        return pooled(alike) if len(alike) > 1 else None
+    except InputError:
+        return None

@@ -15,6 +15,7 @@ from leaderboard.models import Evaluation, KeyRevision, Report, Submission
 from leaderboard.models.submissions import Purpose, SubmissionKind
 from leaderboard.states import EvaluationState, SubmissionState
 
+GONE = (SubmissionState.REJECTED, SubmissionState.WITHDRAWN)
 NOT_ENCODERS = {
     Family.GENERATIVE: "A generative model writes replies and gives no image embeddings, so no head can be trained.",
     Family.DETECTOR: "A detector draws boxes and gives no image embeddings, so no head can be trained.",
@@ -43,7 +44,7 @@ def refusal(submission: Submission) -> str:
         return "A prediction file holds answers and no image embeddings, so no head can be trained."
     if submission.kind == SubmissionKind.BASELINE:
         return "A baseline is a reference beside the models, not an encoder."
-    if submission.state != SubmissionState.ACCEPTED:
+    if submission.state in GONE:
         return f"The submission is {submission.state}."
     if lacking := [split for split in (POOL, EVALUATED) if split not in submission.release.info["splits"]]:
         return f"The release has no split {lacking[0]}: labels come from {POOL} and are scored on {EVALUATED}."

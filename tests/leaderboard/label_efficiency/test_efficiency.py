@@ -13,13 +13,13 @@ from evaluator.answering.embeddings import read_embeddings
 from evaluator.cli import main
 from leaderboard import publication, storage, submissions
 from leaderboard.label_efficiency import pools, reading, studies
-from leaderboard.label_efficiency.rows import Standing
+from leaderboard.label_efficiency.rows import Standing, Status
 from leaderboard.models import Evaluation, KeyRevision, LabelEfficiency, Study
 from leaderboard.models.submissions import Purpose
 from leaderboard.queue import Queue
 from leaderboard.states import EvaluationState, StudyState
 from leaderboard.workers.drain import drain
-from tests.builders.leaderboard import make_model, make_user
+from tests.builders.leaderboard import make_model, make_submission, make_user
 from tests.builders.studies import PER_SPLIT, make_embedded, put_embeddings
 from tests.builders.system import tiny_weights
 from tests.builders.weights import TINY
@@ -218,8 +218,11 @@ def test_it_applies_to_encoders_alone(release, fields, says):
     assert status.standing == Standing.NOT_APPLICABLE and says in status.reason
 
 
-def test_a_withdrawn_submission_is_not_measured(release, here):
+def test_a_submission_that_is_being_checked_waits_and_a_withdrawn_one_is_not_measured(release, here):
     submission = make_embedded(release, "mine")
+    assert reading.state_of(make_submission(submission.owner, release, "validating", architecture=TINY)) == Status(
+        standing=Standing.WAITING
+    )
     drain(Queue.SCORE)
     submissions.withdraw(submission, by=submission.owner)
     drain(Queue.STUDY)

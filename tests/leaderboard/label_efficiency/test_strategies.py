@@ -160,3 +160,24 @@ def test_the_command_refuses_what_there_is_not(release, encoder, capsys):
     call_command("label_efficiency", release.slug, track="b")
     assert "mark some" in capsys.readouterr().out
     assert encoders.reference_encoders(release) == []
+
+
+def test_several_encoders_are_pooled_by_start_too(release, encoder, here):
+    other = make_embedded(release, "another", clear=1.0, seed=3)
+    drain(Queue.SCORE)
+    call_command("reference_encoder", "another")
+    for submission in (encoder, other):
+        studies.ask_strategies(submission, "cells_a", [(name, Start.RANDOM) for name in FOUR[:2]])
+    studies.ask_strategies(other, "cells_a", [(Strategy.RANDOM, Start.CENTROID)])
+    drain(Queue.STUDY)
+    compared = reading.comparisons(ANYONE, release).found
+    places = [(each.dataset, each.encoder, each.start) for each in compared]
+    assert places == [
+        (None, None, "random"), ("cells_a", "another", "random"), ("cells_a", "encoder", "random"),
+        ("cells_a", "another", "centroid"),
+    ]  # fmt: skip
+    pooled = compared[0].document
+    assert pooled["encoders"] == ["another", "encoder"] and pooled["datasets"] == ["cells_a"]
+    means = [row["aulc"]["mean"] for row in pooled["strategies"]]
+    own = [[row["aulc"]["mean"] for row in each.document["strategies"]] for each in compared[1:3]]
+    assert means == pytest.approx([sum(pair) / 2 for pair in zip(*own, strict=True)], abs=2e-6)
