@@ -17,7 +17,7 @@ from leaderboard.models.submissions import Purpose
 from leaderboard.states import EVALUATION_ENDS, STUDY_ENDS, SubmissionState
 
 COMMON_STARTS = (Start.RANDOM, Start.CENTROID)
-MOST_SEEDS = 200
+FEWEST_SEEDS, MOST_SEEDS = 2, 200  # intervals are over seeds
 
 
 def ask_track_a(release: Release, *, seeds: int | None = None) -> Iterator[str]:

@@ -39,8 +39,8 @@ class Command(BaseCommand):
         release = Release.objects.select_related("key_revision").filter(slug=options["release"]).first()
         if release is None:
             raise CommandError(f"there is no release {options['release']}")
-        if not 1 <= options["seeds"] <= grid.MOST_SEEDS:
-            raise CommandError(f"--seeds takes 1 to {grid.MOST_SEEDS}")
+        if not grid.FEWEST_SEEDS <= options["seeds"] <= grid.MOST_SEEDS:
+            raise CommandError(f"--seeds takes {grid.FEWEST_SEEDS} to {grid.MOST_SEEDS}: intervals are over them")
         lines = 0
         for line in self._ask(release, options):
             self.stdout.write(line)

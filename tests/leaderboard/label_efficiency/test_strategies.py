@@ -149,7 +149,7 @@ def test_a_pool_too_small_for_one_label_per_class_fails_in_words(release, encode
 
 
 def test_the_command_refuses_what_there_is_not(release, encoder, capsys):
-    for wrong in ({"dataset": ["nothing"]}, {"seeds": 0}):
+    for wrong in ({"dataset": ["nothing"]}, {"seeds": 1}):
         with pytest.raises(CommandError):
             call_command("label_efficiency", release.slug, track="b", **wrong)
     with pytest.raises(CommandError, match="no release"):
