@@ -1,0 +1,72 @@
+"""Made-up documents of label efficiency and of strategies, in the shape of efficiency.json, for tests of pages."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tests.builders.analyses import HEAD, change
+
+PER_CLASS = (1, 2, 4, 8, 16, 32)
+REACHED, AT_ONCE, NOT_REACHED, NO_ZERO_SHOT = "reached", "from the first", "not reached", "not applicable"
+
+
+def efficiency(
+    dataset: str = "cells_a", *, n_classes: int = 3, skill: float = 0.6, gain: float = 0.03,
+    zero_shot: float | None = 0.55, per_class: Sequence[int] = PER_CLASS, ranked: bool = True, reason: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """An encoder whose curve rises from just above chance towards `skill` of the way to 1."""
+    budgets = [_budget(labels, n_classes, skill, gain) for labels in per_class]
+    heights = [each["same"]["balanced_accuracy"]["estimate"] for each in budgets]
+    labels = [each["labels"] for each in budgets]
+    ceiling = change(_height(200, n_classes, skill), 0.03)
+    area = float(np.mean([(height - 1 / n_classes) / (1 - 1 / n_classes) for height in heights])) if heights else None
+    return HEAD | {
+        "schema": 1, "analysis": "label_efficiency", "pool": "dev", "dataset": dataset, "n_classes": n_classes,
+        "pool_items": 2 * n_classes * 40, "pool_sources": 60, "items": 180, "sources": 58, "seeds": 20,
+        "ranked": ranked, "reason": reason, "cut": tuple(per_class) != PER_CLASS, "budgets": budgets,
+        "zero_shot": None if zero_shot is None else {"balanced_accuracy": change(zero_shot)},
+        "ceiling": {"balanced_accuracy": ceiling, "accuracy": ceiling, "labels": 2 * n_classes * 40},
+        "aulc": {name: area and change(area) for name in ("log2", "linear")},
+        "own_aulc": {name: area and round(area + gain, 6) for name in ("log2", "linear")},
+        "gain": {"log2": area and change(gain, 0.02), "linear": gain},
+        "labels_to": {
+            "zero_shot": _labels_to(zero_shot, labels, heights),
+            "eighty_percent": _labels_to(0.8, labels, heights),
+            "ninety_of_ceiling": _labels_to(0.9 * ceiling["estimate"], labels, heights),
+        },
+    }  # fmt: skip
+
+
+def _height(per_class: float, n_classes: int, skill: float) -> float:
+    return 1 / n_classes + (1 - 1 / n_classes) * skill * (1 - 0.75 * per_class**-0.6)
+
+
+def _budget(per_class: int, n_classes: int, skill: float, gain: float) -> dict[str, Any]:
+    height = _height(per_class, n_classes, skill)
+    own = height + gain / per_class**0.5
+    return {
+        "per_class": per_class, "labels": per_class * n_classes, "same": _scores(height, per_class, n_classes),
+        "own": _scores(own, per_class, n_classes), "gain": change(own - height, 0.015),
+    }  # fmt: skip
+
+
+def _scores(height: float, per_class: int, n_classes: int) -> dict[str, Any]:
+    return {
+        "balanced_accuracy": change(height, 0.05), "accuracy": change(height + 0.01, 0.05),
+        "macro_auroc": round(min(0.5 + height / 2, 1.0), 6), "macro_f1": round(height - 0.01, 6),
+        "worst_class_recall": round(height / 2, 6), "classes_found": min(n_classes, round(0.7 * n_classes * per_class, 2)),
+        "calibration_error": 0.081, "seeds_low": round(height - 0.08, 6), "seeds_high": round(height + 0.07, 6),
+    }  # fmt: skip
+
+
+def _labels_to(target: float | None, labels: list[int], heights: list[float]) -> dict[str, Any]:
+    blank: dict[str, Any] = dict.fromkeys(("labels", "low", "high"))
+    if target is None:
+        return blank | {"state": NO_ZERO_SHOT}
+    if not heights or max(heights) < target:
+        return blank | {"state": NOT_REACHED}
+    if heights[0] >= target:
+        return {"labels": float(labels[0]), "low": float(labels[0]), "high": float(labels[0]), "state": AT_ONCE}
+    found = float(2 ** np.interp(target, heights, np.log2(labels)))
+    return {"labels": round(found, 2), "low": round(found * 0.7, 2), "high": round(found * 1.6, 2), "state": REACHED}
