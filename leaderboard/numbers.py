@@ -1,5 +1,7 @@
 """Numbers as readers see them. In: fractions, seconds, bytes; out: short text, the same everywhere."""
 
+from collections.abc import Sequence
+
 MISSING = "–"
 MINUS = "−"
 
@@ -69,3 +71,8 @@ def duration(seconds: float | None) -> str:
             rest = whole % large_s // small_s
             return f"{whole // large_s} {large_unit}" + (f" {rest} {small_unit}" if rest else "")
     raise AssertionError("unreachable: a minute or more has a unit")
+
+
+def listed(words: Sequence[str]) -> str:
+    """'a', 'a and b', 'a, b and c'."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -22,9 +22,10 @@ def to_csv(board: Board, rows: list[Row]) -> str:
     writer.writerow([*LEAD, *tasks])
     for row in rows:
         cells = [value for column in board.columns for value in board.cell(row, column.slug)[:3]]
-        writer.writerow([*(_safe(getattr(row, name)) for name in LEAD), *cells])
+        writer.writerow([*(safe(getattr(row, name)) for name in LEAD), *cells])
     return file.getvalue()
 
 
-def _safe(value: object) -> object:
+def safe(value: object) -> object:
+    """The value, as text where a spreadsheet would run it."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

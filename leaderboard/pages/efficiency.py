@@ -6,7 +6,7 @@ from typing import Any
 
 from evaluator.release.schema import DatasetInfo
 from evaluator.release.tasks import dataset_slug
-from leaderboard.numbers import MISSING, count, percent, points, points_interval
+from leaderboard.numbers import MISSING, count, listed, percent, points, points_interval
 from leaderboard.pages import small_curves
 from leaderboard.pages.small_curves import Json
 
@@ -63,7 +63,7 @@ def _passed_words(asked: Sequence[Json], passed: Sequence[Json], datasets: dict[
     rest = [title_of(each, datasets) for each in asked if each not in passed]
     if not rest:
         return f"{head} on all of {len(asked)} datasets, with {span}."
-    return f"{head} on {len(passed)} of {len(asked)} datasets, with {span}; not on {_listed(rest)}."
+    return f"{head} on {len(passed)} of {len(asked)} datasets, with {span}; not on {listed(rest)}."
 
 
 def zero_shot_words(document: Json) -> str:
@@ -104,7 +104,12 @@ def state_of(document: Json, target: str) -> str:
 
 def per_class(document: Json, target: str) -> int:
     """The whole number of labels per class with which a target is reached."""
-    return ceil(document["labels_to"][target]["labels"] / document["n_classes"] - ROUNDING)
+    return whole_per_class(document["labels_to"][target], document["n_classes"])
+
+
+def whole_per_class(found: Json, n_classes: int) -> int:
+    """Labels per class of one target of `labels_to`, up to the next whole number."""
+    return ceil(found["labels"] / n_classes - ROUNDING)
 
 
 def last_budget(document: Json) -> int:
@@ -112,35 +117,37 @@ def last_budget(document: Json) -> int:
     return int(document["budgets"][-1]["per_class"])
 
 
-def needed(document: Json, target: str) -> dict[str, Any]:
-    """A cell 'labels needed': {state, text, beside, sort}; 'not reached' says with how many."""
-    found, state = document["labels_to"][target], state_of(document, target)
+def needed(found: Json, most_labels: int | None) -> dict[str, Any]:
+    """A cell 'labels needed' of one target of `labels_to`: {state, text, beside}; 'not reached' says with how many."""
+    state = str(found["state"])
     if state == NOT_APPLICABLE:
         return {"state": state, "text": MISSING, "beside": "no zero-shot score"}
     if state == NOT_REACHED:
-        most = document["budgets"][-1]["labels"]
-        return {"state": state, "text": "not reached", "beside": f"with {count(most)}"}
-    text = f"≤ {count(ceil(found['labels'] - ROUNDING))}" if state == AT_ONCE else count(ceil(found["labels"] - ROUNDING))
-    return {"state": state, "text": text, "beside": _labels_interval(found, document)}
+        return {"state": state, "text": "not reached", "beside": f"with {count(most_labels)}"}
+    number = count(ceil(found["labels"] - ROUNDING))
+    text = f"≤\u00a0{number}" if state == AT_ONCE else number
+    return {"state": state, "text": text, "beside": _labels_interval(found, most_labels)}
 
 
-def _labels_interval(found: Json, document: Json) -> str:
+def _labels_interval(found: Json, most_labels: int | None) -> str:
     """'9–22'; an end that no budget reached is named as more than the largest."""
     low, high = found["low"], found["high"]
-    if low is None:
+    if low is None or low == high:
         return ""
     if high is None:
-        return f"{count(round(low))} to more than {count(document['budgets'][-1]['labels'])}"
+        return f"{count(round(low))} to more than {count(most_labels)}"
     return f"{count(round(low))}–{count(round(high))}"
 
 
 def _row(document: Json, datasets: dict[str, DatasetInfo]) -> dict[str, Any]:
     """A dataset's row of the table that comes first."""
+    most = document["budgets"][-1]["labels"]
     return {
         "slug": dataset_slug(document["dataset"]), "title": title_of(document, datasets), "ranked": document["ranked"],
         "reason": document["reason"], "aulc": document["aulc"]["log2"], "gain": document["gain"]["log2"],
         "zero_shot": None if document["zero_shot"] is None else document["zero_shot"]["balanced_accuracy"],
-        "to_zero_shot": needed(document, "zero_shot"), "to_eighty": needed(document, "eighty_percent"),
+        "to_zero_shot": needed(document["labels_to"]["zero_shot"], most),
+        "to_eighty": needed(document["labels_to"]["eighty_percent"], most),
         "ceiling": document["ceiling"]["balanced_accuracy"], "ceiling_labels": document["ceiling"]["labels"],
         "n_classes": document["n_classes"], "cut": document["cut"], "most": last_budget(document),
     }  # fmt: skip
@@ -158,7 +165,3 @@ def _table(document: Json, datasets: dict[str, DatasetInfo]) -> dict[str, Any]:
 
 def _per_class_words(labels: int) -> str:
     return f"{count(labels)} label{'' if labels == 1 else 's'} per class"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -33,6 +33,13 @@ def choice_of_curves(curves: Mapping[str, Sequence[Named]], x_title: str) -> Jso
     }  # fmt: skip
 
 
+def without_choice(figure: Json, key: str) -> Json:
+    """The figure with the curves of one key alone."""
+    data = [trace | {"y": heights} for name, own in figure["choices"][key].items()
+            for trace, heights in zip(figure["series"][name], own, strict=True)]  # fmt: skip
+    return {"data": data, "layout": figure["layout"]}
+
+
 def curves(drawn: Sequence[Named], x_title: str, *, reference: str = "") -> Json:
     """Curves on one linear axis of labels; `reference`: the name of the one that is drawn in ink, thicker than all."""
     names = [curve.name for curve in drawn if curve.name != reference]
@@ -65,7 +72,7 @@ def _traces(name: str, place: int, ticks: Sequence[float]) -> list[Json]:
     """The curve, and its zero-shot level from end to end."""
     style = _style(place)
     level = {
-        "x": [ticks[0], ticks[-1]], "mode": "lines", "line": {"color": f"{style.colour}/0.8", "width": 1, "dash": "dot"},
+        "x": [ticks[0], ticks[-1]], "mode": "lines", "line": {"color": f"{style.colour}/0.9", "width": 1.25, "dash": "5px,4px"},
         "showlegend": False, "hoverinfo": "skip",
     }  # fmt: skip
     return [level, _line(name, style) | {"x": list(ticks)}]
@@ -92,9 +99,12 @@ def _plain(name: str) -> str:
 
 
 def _layout(x_title: str, ticks: Sequence[float], kind: str) -> Json:
+    """Doubling labels stand at equal steps, on the scale that all figures of a board share."""
+    height: Json = {"range": [0, 100]} if kind == "log" else {}
     return {
-        "xaxis": {"title": {"text": x_title}, "type": kind, "tickvals": list(ticks), "ticktext": [f"{x:g}" for x in ticks]},
-        "yaxis": {"title": {"text": "balanced accuracy, %"}, "rangemode": "tozero" if kind == "log" else "normal"},
+        "xaxis": {"title": {"text": x_title}, "type": kind, "tickvals": list(ticks),
+                  "ticktext": [f"{x:g}" for x in ticks]},
+        "yaxis": {"title": {"text": "balanced accuracy, %"}} | height,
     }  # fmt: skip
 
 

@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from django.http import QueryDict
+
 from evaluator.active_learning.names import Start, Strategy
-from leaderboard.numbers import position
+from evaluator.errors import InputError
+from leaderboard.label_efficiency.rows import Comparison, Comparisons
+from leaderboard.numbers import MINUS, MISSING, count, points, position
 from leaderboard.pages import learning_figures
 from leaderboard.pages.figures import Json
-from leaderboard.pages.strategy_words import STRATEGIES
+from leaderboard.pages.strategy_words import START_TITLES, STRATEGIES
 
 LEVEL = 0.05
 STEPS = (0.05, 0.25, 0.5, 0.75)  # of the budgets, where the next stronger colour of a cell of the matrix begins
@@ -24,6 +28,71 @@ class Drawn:
     width: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What a reader asks to see; empty: left to us."""
+
+    dataset: str = ""
+    encoder: str = ""
+    start: str = ""
+
+    def fits(self, comparison: Comparison) -> bool:
+        """Whether the comparison is one that was asked for."""
+        own = {"dataset": comparison.dataset, "encoder": comparison.encoder, "start": comparison.start}
+        return all(asked in ("", own[name]) for name, asked in vars(self).items())
+
+
+def read_choice(query: QueryDict, known: Comparisons) -> Choice:
+    """The choice of a query string. Raises InputError for a name that is not there to choose."""
+    offered = {"dataset": [slug for slug, _ in known.datasets], "encoder": [slug for slug, _ in known.encoders],
+               "start": list(Start)}  # fmt: skip
+    for name, values in offered.items():
+        asked = query.get(name, "")
+        if asked and asked not in values:
+            there = ", ".join(values) or "none yet"
+            raise InputError.single(f"unknown_{name}", f"There is no {name} {asked!r}; there is: {there}.", field=name)
+    return Choice(**{name: query.get(name, "") for name in offered})
+
+
+def context_of(known: Comparisons, choice: Choice) -> dict[str, Any]:
+    """The comparison that answers the choice, and where that is a pooled one, a single one whose curves are drawn."""
+    found = chosen(known, choice)
+    if found is None:
+        return {"comparison": None}
+    example = found if found.dataset else next(
+        (each for each in known.found if each.dataset and each.start == found.start), None)  # fmt: skip
+    curves = None if example is None else shown(example.document)
+    return {
+        "comparison": found, "shown": shown(found.document), "answer": best_words(found.document),
+        "example": example, "curves": curves, "has_figures": bool(curves and curves["figure"]),
+        "singles": [each for each in known.found if each.dataset and each.start == found.start],
+    }  # fmt: skip
+
+
+def chosen(known: Comparisons, choice: Choice) -> Comparison | None:
+    """The first that fits: pooled where neither dataset nor encoder is named and there is more than one to pool; from a
+    random start where none is named. None: that combination was not compared."""
+    fitting = [each for each in known.found if choice.fits(each)]
+    singles = [each for each in fitting if each.dataset]
+    pool = fitting if len({(each.dataset, each.encoder) for each in singles}) > 1 else singles or fitting
+    return min(pool, key=lambda each: each.start != Start.RANDOM, default=None)
+
+
+def fields(known: Comparisons, choice: Choice) -> list[dict[str, Any]]:
+    """The three lists to choose from, each set to what is shown."""
+    found = chosen(known, choice)
+    shown_now = {"dataset": (found and found.dataset) or choice.dataset, "encoder": (found and found.encoder)
+                 or choice.encoder, "start": found.start if found else choice.start}  # fmt: skip
+    starts = [(each.value, START_TITLES[each]) for each in Start if any(one.start == each for one in known.found)]
+    offered = {"dataset": ("dataset", "all together", known.datasets),
+               "encoder": ("encoder", "all together", known.encoders), "start": ("start", "", starts)}  # fmt: skip
+    return [
+        {"name": name, "title": title, "blank": blank,
+         "options": [{"value": value, "title": text, "chosen": value == shown_now[name]} for value, text in options]}
+        for name, (title, blank, options) in offered.items()
+    ]  # fmt: skip
+
+
 def shown(document: Json) -> dict[str, Any]:
     """The table, the matrix and, of one dataset and encoder, the curves. `document`: a comparison, pooled or not."""
     ordered = sorted(document["strategies"], key=lambda each: each["mean_rank"])
@@ -31,7 +100,7 @@ def shown(document: Json) -> dict[str, Any]:
     places = [document["strategies"].index(each) for each in ordered]
     return {
         "rows": [_row(each, ordered, place, reach) for place, each in enumerate(ordered)],
-        "reach": reach, "matrix": _matrix([each["strategy"] for each in ordered], document["penalty"], places),
+        "ticks": _ticks(reach), "seeds": document["seeds"], "matrix": _matrix([each["strategy"] for each in ordered], document["penalty"], places),
         "figure": _figure(ordered), "curve_rows": _curve_rows(ordered), "names": [_title(each) for each in ordered],
     }  # fmt: skip
 
@@ -57,6 +126,15 @@ def _reach(entries: Sequence[Json]) -> float:
     return next((step for step in SCALE_STEPS if step >= max(ends, default=0.0)), 1.0)
 
 
+def _ticks(reach: float) -> list[dict[str, str]]:
+    """Labels of the drawn scale, in points."""
+    return [{"at": position(0.5 + share / 2 * TICK_SHARE), "text": points(share * TICK_SHARE * reach)}
+            for share in (-1, 0, 1)]  # fmt: skip
+
+
+TICK_SHARE = 0.8  # how far from the middle the outer labels stand
+
+
 def _row(entry: Json, ordered: Sequence[Json], place: int, reach: float) -> dict[str, Any]:
     before = ordered[place - 1] if place else None
     after = ordered[place + 1] if place + 1 < len(ordered) else None
@@ -65,9 +143,31 @@ def _row(entry: Json, ordered: Sequence[Json], place: int, reach: float) -> dict
         "title": _title(entry), "says": STRATEGIES[Strategy(entry["strategy"])],
         "is_random": entry["strategy"] == Strategy.RANDOM, "drawn": asdict(_draw(gain, reach)) if gain else None,
         "significant": bool(gain) and gain["p"] is not None and gain["p"] < LEVEL,
+        "p": _p_words(gain["p"]) if gain else MISSING, "saving": _saving(entry["label_saving"]),
+        "all_classes": _all_classes(entry.get("all_classes_by")),
         "is_first": before is None or before["group"] != entry["group"],
         "is_last": after is None or after["group"] != entry["group"],
     }  # fmt: skip
+
+
+def _p_words(p: float | None) -> str:
+    """'.012', '< .001': three digits are all that 20 seeds support."""
+    if p is None:
+        return MISSING
+    return "<\u00a0.001" if p < LEAST_P else f"{p:.3f}".removeprefix("0")
+
+
+LEAST_P = 0.001
+
+
+def _saving(saving: Json | None) -> str:
+    return MISSING if saving is None or saving["ratio"] is None else f"{saving['ratio']:.1f}"
+
+
+def _all_classes(found: Json | None) -> str:
+    if found is None:
+        return MISSING
+    return "not all seen" if found["labels"] is None else count(round(found["labels"]))
 
 
 def _draw(gain: Json, reach: float) -> Drawn:
@@ -87,7 +187,8 @@ def _matrix(names: Sequence[str], penalty: Sequence[Sequence[float]], places: Se
 def _cell(wins: float, losses: float) -> dict[str, Any]:
     net = wins - losses
     step = sum(abs(net) >= least for least in STEPS)
-    return {"wins": wins, "losses": losses, "net": net, "css": f"{'gain' if net > 0 else 'loss'}{step}" if step else ""}
+    text = f"{net * 100:+.0f}".replace("-", MINUS) if step else "0"
+    return {"wins": wins, "losses": losses, "text": text, "css": f"{'gain' if net > 0 else 'loss'}{step}" if step else ""}
 
 
 def _figure(entries: Sequence[Json]) -> Json | None:
@@ -108,8 +209,3 @@ def _curve_rows(entries: Sequence[Json]) -> list[dict[str, Any]]:
     labels = sorted({point["labels"] for each in held for point in each["curve"]})
     scores = [{point["labels"]: point["balanced_accuracy"] for point in each["curve"]} for each in held]
     return [{"labels": each, "cells": [own.get(each) for own in scores]} for each in labels]
-
-
-def start_of(name: str) -> Start | None:
-    """The start that a query string names; None where there is no such."""
-    return Start(name) if name in list(Start) else None

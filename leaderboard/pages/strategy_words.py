@@ -1,6 +1,6 @@
-"""What strategies and starts do, each in a plain line for who meets them first. In: their names; out: sentences."""
+"""What strategies do, each in a plain line for who meets them first, and what starts are called. In: their names; out: sentences."""
 
-from evaluator.active_learning.names import HeadKind, Start, Strategy
+from evaluator.active_learning.names import Start, Strategy
 
 STRATEGIES = {
     Strategy.RANDOM: "Any image, by chance. This is what the others have to beat.",
@@ -20,18 +20,7 @@ STRATEGIES = {
     Strategy.DROPQUERY: "Images whose predicted class changes when parts of the input are left out at random; one from "
     "each cluster of these.",
 }  # fmt: skip
-STARTS = {
-    Start.RANDOM: "The first images are drawn by chance, the same ones for every strategy.",
-    Start.CENTROID: "All images are grouped into as many clusters as there are first labels, and the image in the "
-    "middle of each cluster is labelled; the same ones for every strategy.",
-    Start.TYPICLUST: "TypiClust makes the first choice itself.",
-    Start.PROBCOVER: "ProbCover makes the first choice itself.",
-}  # fmt: skip
 START_TITLES = {
     Start.RANDOM: "random images", Start.CENTROID: "the middles of clusters", Start.TYPICLUST: "TypiClust's own",
     Start.PROBCOVER: "ProbCover's own",
-}  # fmt: skip
-HEADS = {
-    HeadKind.PAPER: "the head of the paper that proposed DropQuery: dropout, batch normalisation, one linear layer",
-    HeadKind.STANDARD: "standardised features and multinomial logistic regression",
 }  # fmt: skip

@@ -1,0 +1,96 @@
+"""Pages of label efficiency. In: addresses; out: the board of encoders and the comparison of strategies."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.gzip import gzip_page
+from django.views.decorators.http import require_safe
+
+from leaderboard import permissions
+from leaderboard.boards.names import AGGREGATE_TITLES
+from leaderboard.boards.render import SCALE
+from leaderboard.boards.rows import DERIVED
+from leaderboard.label_efficiency import export, reading
+from leaderboard.label_efficiency.curves import documents_of
+from leaderboard.label_efficiency.rows import EfficiencyBoard
+from leaderboard.models import Model, Release
+from leaderboard.numbers import listed
+from leaderboard.pages import efficiency_board, strategies
+
+
+@require_safe
+@gzip_page  # Django pads the answer against length attacks on what it reflects
+def board(request: HttpRequest, release: str, dataset: str | None = None) -> HttpResponse:
+    """Encoders ranked by how much they learn from few labels, over all ranked datasets or on one."""
+    found = permissions.get_release(request.user, release)
+    table = reading.board(request.user, found, dataset)
+    if request.GET.get("format") == "csv":
+        return _csv(table)
+    own = _own_models(request)
+    drawn = efficiency_board.drawn_rows(table, own)
+    documents = documents_of(table, drawn)
+    chosen = next((each for each in table.datasets if each.slug == table.dataset), None)
+    context = {
+        "release": found, "board": table, "chosen": chosen, "rows": efficiency_board.rows_of(table, own),
+        "ranked": [each for each in table.datasets if each.ranked],
+        "unranked": [each for each in table.datasets if not each.ranked],
+        "n_ranked": sum(row.rank is not None for row in table.rows), "scale": SCALE,
+        "missing": [row for row in table.rows if row.unranked_reason], "any_stale": any(row.stale for row in table.rows),
+        "any_merge": any(row.kind == DERIVED for row in table.rows),
+        "figure": efficiency_board.figure(drawn, documents, table.dataset) if documents else None,
+        "n_drawn": len(drawn),
+        "budgets": listed([str(each) for each in table.per_class] or ["1", "2", "4"]), "choices": _choices(table, list(documents)), "tables": efficiency_board.table(drawn, documents, table),
+        "all_columns": request.GET.get("columns") == "all", "has_figures": bool(documents),
+        "board_tabs": board_tabs(found, "label-efficiency"),
+    }  # fmt: skip
+    return render(request, "efficiency/board.html", context)
+
+
+@require_safe
+@gzip_page
+def compare_strategies(request: HttpRequest, release: str) -> HttpResponse:
+    """Strategies of active learning on the reference encoders; ?dataset=, ?encoder= and ?start= choose."""
+    found = permissions.get_release(request.user, release)
+    everything = reading.comparisons(request.user, found)
+    choice = strategies.read_choice(request.GET, everything)
+    context = {
+        "release": found, "comparisons": everything, "choice": choice, "board_tabs": board_tabs(found, "strategies"),
+        "fields": strategies.fields(everything, choice), **strategies.context_of(everything, choice),
+    }  # fmt: skip
+    return render(request, "efficiency/strategies.html", context)
+
+
+def board_tabs(release: Release, here: str) -> list[dict[str, Any]]:
+    """The boards of a release, and beside them those of label efficiency."""
+    boards = [{"name": title, "url": reverse("board", args=[release.slug, name])}
+              for name, title in AGGREGATE_TITLES.items()]  # fmt: skip
+    beside = [{"name": title, "url": reverse(name, args=[release.slug]), "here": name == here}
+              for name, title in BESIDE.items()]  # fmt: skip
+    return boards + beside
+
+
+BESIDE = {"label-efficiency": "Label efficiency", "strategies": "Strategies"}
+
+
+def _choices(table: EfficiencyBoard, drawn: list[str]) -> list[dict[str, Any]]:
+    """What can be chosen above the figure: nothing on the board of one dataset."""
+    if table.dataset is not None:
+        return []
+    options = [{"key": each.slug, "title": each.title, "chosen": each.slug == drawn[0]}
+               for each in table.datasets if each.slug in drawn]  # fmt: skip
+    return [{"name": "datasets", "options": options}]
+
+
+def _csv(table: EfficiencyBoard) -> HttpResponse:
+    response = HttpResponse(export.to_csv(table), content_type="text/csv; charset=utf-8")
+    name = "-".join(part for part in (table.release, table.split, "label-efficiency", table.dataset) if part)
+    response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    return response
+
+
+def _own_models(request: HttpRequest) -> set[str]:
+    if not request.user.is_authenticated:
+        return set()
+    return set(Model.objects.filter(owner=request.user).values_list("slug", flat=True))
