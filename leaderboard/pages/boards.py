@@ -20,6 +20,7 @@ from leaderboard.boards.rows import PAPER, Board, Row
 from leaderboard.boards.view import KINDS, View, hidden_because, read_view, shown_rows
 from leaderboard.models import Model, Release
 from leaderboard.numbers import percent
+from leaderboard.pages import tabs
 
 MAIN_FACETS = ("modality", "domain")
 
@@ -162,4 +163,4 @@ def _tabs(release: Release, board: str, view: View, info: Any) -> dict[str, Any]
     ]
     splits = [{"name": split.value, "url": f"?{View(split=split).query()}", "here": split == view.split}
               for split in info.splits]  # fmt: skip
-    return {"board_tabs": boards, "split_tabs": splits}
+    return {"board_tabs": boards + tabs.beside(release), "split_tabs": splits}

@@ -4,20 +4,18 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from leaderboard import permissions
-from leaderboard.boards.names import AGGREGATE_TITLES
 from leaderboard.boards.render import SCALE
 from leaderboard.boards.rows import DERIVED
 from leaderboard.label_efficiency import export, reading
 from leaderboard.label_efficiency.curves import documents_of
 from leaderboard.label_efficiency.rows import EfficiencyBoard
-from leaderboard.models import Model, Release
+from leaderboard.models import Model
 from leaderboard.numbers import listed
-from leaderboard.pages import efficiency_board, strategies
+from leaderboard.pages import efficiency_board, strategies, tabs
 
 
 @require_safe
@@ -43,7 +41,7 @@ def board(request: HttpRequest, release: str, dataset: str | None = None) -> Htt
         "n_drawn": len(drawn),
         "budgets": listed([str(each) for each in table.per_class] or ["1", "2", "4"]), "choices": _choices(table, list(documents)), "tables": efficiency_board.table(drawn, documents, table),
         "all_columns": request.GET.get("columns") == "all", "has_figures": bool(documents),
-        "board_tabs": board_tabs(found, "label-efficiency"),
+        "board_tabs": tabs.all_boards(found, tabs.LABEL_EFFICIENCY),
     }  # fmt: skip
     return render(request, "efficiency/board.html", context)
 
@@ -56,22 +54,10 @@ def compare_strategies(request: HttpRequest, release: str) -> HttpResponse:
     everything = reading.comparisons(request.user, found)
     choice = strategies.read_choice(request.GET, everything)
     context = {
-        "release": found, "comparisons": everything, "choice": choice, "board_tabs": board_tabs(found, "strategies"),
+        "release": found, "comparisons": everything, "choice": choice, "board_tabs": tabs.all_boards(found, tabs.STRATEGIES),
         "fields": strategies.fields(everything, choice), **strategies.context_of(everything, choice),
     }  # fmt: skip
     return render(request, "efficiency/strategies.html", context)
-
-
-def board_tabs(release: Release, here: str) -> list[dict[str, Any]]:
-    """The boards of a release, and beside them those of label efficiency."""
-    boards = [{"name": title, "url": reverse("board", args=[release.slug, name])}
-              for name, title in AGGREGATE_TITLES.items()]  # fmt: skip
-    beside = [{"name": title, "url": reverse(name, args=[release.slug]), "here": name == here}
-              for name, title in BESIDE.items()]  # fmt: skip
-    return boards + beside
-
-
-BESIDE = {"label-efficiency": "Label efficiency", "strategies": "Strategies"}
 
 
 def _choices(table: EfficiencyBoard, drawn: list[str]) -> list[dict[str, Any]]:

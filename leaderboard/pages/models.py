@@ -22,7 +22,7 @@ from leaderboard.forms import ModelForm
 from leaderboard.lineage import choices, reading
 from leaderboard.models import Entry, Model, Release
 from leaderboard.numbers import position
-from leaderboard.pages import pairs, runs
+from leaderboard.pages import efficiency_section, pairs, runs
 from leaderboard.runs import read_run
 
 SPLITS = [Split.TEST, Split.SEALED, Split.DEV]  # hidden ones first: they are what counts
@@ -55,6 +55,7 @@ def model(request: HttpRequest, slug: str) -> HttpResponse:
     unpublished = found.submissions.exclude(Q(entries__isnull=False)).count()
     architecture = architectures.registered_or_none(found.architecture)
     lineages = [pairs.shown(each, request.user) for each in reading.of_model(request.user, found)]
+    sections = [efficiency_section.section(request.user, each["tuned"], with_rank=True) for each in lineages[:1]]
     told = [pair for pair in lineages if not pair["is_empty"]]
     pair = told[0] if told else {"is_empty": True}
     context = {
@@ -62,6 +63,7 @@ def model(request: HttpRequest, slug: str) -> HttpResponse:
         "n_unpublished": unpublished, "may_edit": permissions.may_edit(request.user, found),
         "architecture": architecture, "twin": architectures.twin_of(architecture) if architecture else None,
         "soups": choices.soups_of(request.user, found), "pair": pair, "other_pairs": told[1:],
+        "efficiency": sections[0] if sections else None,
         "has_figures": pair.get("has_figures"), "sweeps": pair.get("is_sweeping"), **_measured(live),
     }  # fmt: skip
     return render(request, "models/model.html", context)

@@ -19,7 +19,7 @@ from leaderboard.forms import SUBMIT_FORMS, CheckpointForm, SubmitForm
 from leaderboard.lineage import choices, reading
 from leaderboard.models import LogLine, Model, Submission, User
 from leaderboard.models.submissions import SubmissionKind
-from leaderboard.pages import architectures, pairs, reports, states
+from leaderboard.pages import efficiency_section, architectures, pairs, reports, states
 from leaderboard.permissions import Action
 from leaderboard.quota import QuotaExceeded
 
@@ -75,6 +75,7 @@ def submission(request: HttpRequest, pk: UUID) -> HttpResponse:
     pair = pairs.shown(reading.of_submission(request.user, context["submission"]), request.user)
     page = {
         "pair": pair, "made_of": pairs.made_of(context["submission"], request.user),
+        "efficiency": efficiency_section.section(request.user, context["submission"]),
         "has_figures": pair["has_figures"], "sweeps": pair["is_sweeping"],
     }  # fmt: skip
     return render(request, "submissions/submission.html", context | page)

@@ -2,7 +2,19 @@
 
 from django.urls import path
 
-from leaderboard.pages import account, architectures, boards, home, lineage, models, organise, releases, submissions
+from leaderboard.pages import (
+    account,
+    architectures,
+    boards,
+    home,
+    label_efficiency,
+    lineage,
+    models,
+    organise,
+    organise_studies,
+    releases,
+    submissions,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -11,6 +23,12 @@ urlpatterns = [
     path("releases/<slug:release>/", releases.release, name="release"),
     path("releases/<slug:release>/packs/<str:split>.zip", releases.pack, name="pack"),
     path("releases/<slug:release>/forgetting/", lineage.release_forgetting, name="release-forgetting"),
+    path("releases/<slug:release>/label-efficiency/", label_efficiency.board, name="label-efficiency"),
+    path(
+        "releases/<slug:release>/label-efficiency/<slug:dataset>/", label_efficiency.board,
+        name="label-efficiency-dataset",
+    ),  # fmt: skip
+    path("releases/<slug:release>/strategies/", label_efficiency.compare_strategies, name="strategies"),
     path("releases/<slug:release>/<slug:board>/", boards.board, name="board"),
     path("architectures/", architectures.architectures, name="architectures"),
     path("architectures/chosen/", architectures.chosen, name="architecture-chosen"),
@@ -39,4 +57,5 @@ urlpatterns = [
     path("organise/evaluations/<uuid:pk>/retry/", organise.retry, name="organise-retry"),
     path("organise/models/<slug:slug>/reference-encoder/", organise.reference_encoder, name="organise-encoder"),
     path("organise/submissions/<uuid:pk>/no-image/", organise.ask_without_images, name="organise-no-image"),
+    path("organise/releases/<slug:release>/studies/", organise_studies.ask_for_all, name="organise-studies"),
 ]

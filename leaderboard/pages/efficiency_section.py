@@ -1,0 +1,63 @@
+"""Label efficiency as a section of a page. In: a reader and a submission; out: what is shown of it, in every state."""
+
+from typing import Any
+
+from evaluator.release.info import info_from_json
+from leaderboard import permissions
+from leaderboard.label_efficiency import reading
+from leaderboard.label_efficiency.rows import EfficiencyRow, Standing, Status
+from leaderboard.models import Submission
+from leaderboard.models.submissions import SubmissionKind
+from leaderboard.pages import efficiency
+from leaderboard.permissions import Action, AnyUser
+
+FAILED = "It failed on our side. What stood before is still shown; organisers can queue it again."
+WAITING = "It waits in a queue of its own, which runs when no evaluation is left to score, and appears here by itself."
+
+
+def section(user: AnyUser, submission: Submission, *, with_rank: bool = False) -> dict[str, Any] | None:
+    """The context of efficiency/_section.html; None where there is nothing to say to this reader.
+
+    with_rank: also where it stands on its release's board.
+    """
+    if submission.kind == SubmissionKind.BASELINE:
+        return None
+    status = reading.state_of(submission)
+    documents = [each.document for each in reading.of_submission(user, submission)]
+    if not documents and not _tells(status, permissions.may(user, Action.INSPECT, submission)):
+        return None
+    info = info_from_json(submission.release.info)
+    return {
+        "submission": submission, "release": submission.release,
+        "shown": efficiency.shown(documents, info.datasets) if documents else None,
+        "refused": status.reason if status.standing == Standing.NOT_APPLICABLE else "",
+        "failed": status.standing == Standing.FAILED, "says": _says(status),
+        **(_rank(user, submission) if with_rank and documents else {}),
+    }  # fmt: skip
+
+
+def _tells(status: Status, inspects: bool) -> bool:
+    """Whether a state without any figure is worth a section: strangers are told why it does not apply."""
+    return status.standing == Standing.NOT_APPLICABLE or inspects
+
+
+def _says(status: Status) -> str:
+    match status.standing:
+        case Standing.WAITING:
+            return f"Label efficiency is not measured yet. {WAITING}"
+        case Standing.RUNNING:
+            done, total = status.progress.get("done"), status.progress.get("total")
+            return f"Label efficiency is being measured{f': {done} of {total} done' if total else ''}."
+        case Standing.FAILED:
+            return f"{status.reason} {FAILED}".strip()
+        case _:
+            return ""
+
+
+def _rank(user: AnyUser, submission: Submission) -> dict[str, Any]:
+    """The row of the release's board, where this submission stands on it."""
+    board = reading.board(user, submission.release, None)
+    row: EfficiencyRow | None = next((row for row in board.rows if row.submission == str(submission.pk)), None)
+    if row is None or row.aulc is None:
+        return {}
+    return {"standing": row, "n_ranked": sum(each.rank is not None for each in board.rows)}
