@@ -1,4 +1,4 @@
-"""How many labels an encoder needs, in words and tables. In: label-efficiency documents; out: what pages show of them."""
+"""How many labels an encoder needs, in words and tables. In: its documents; out: what pages show of them."""
 
 from collections.abc import Sequence
 from math import ceil

@@ -1,10 +1,16 @@
-"""The board of label efficiency. In: a board and the documents behind it; out: rows, figure and table as pages show them."""
+"""The board of label efficiency. In: a board, the documents behind it; out: rows, figure and table as shown."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from leaderboard.boards.render import draw, tint
-from leaderboard.label_efficiency.rows import EfficiencyBoard, EfficiencyCell, EfficiencyDataset, EfficiencyRow, Interval
+from leaderboard.label_efficiency.rows import (
+    EfficiencyBoard,
+    EfficiencyCell,
+    EfficiencyDataset,
+    EfficiencyRow,
+    Interval,
+)
 from leaderboard.pages import efficiency, learning_figures
 from leaderboard.pages.efficiency import NOT_APPLICABLE, NOT_REACHED
 from leaderboard.pages.figures import Json

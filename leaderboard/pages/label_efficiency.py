@@ -17,6 +17,8 @@ from leaderboard.models import Model
 from leaderboard.numbers import listed
 from leaderboard.pages import efficiency_board, strategies, tabs
 
+FEWEST_BUDGETS = (1, 2, 4)  # per class, of a dataset that is ranked
+
 
 @require_safe
 @gzip_page  # Django pads the answer against length attacks on what it reflects
@@ -35,11 +37,12 @@ def board(request: HttpRequest, release: str, dataset: str | None = None) -> Htt
         "ranked": [each for each in table.datasets if each.ranked],
         "unranked": [each for each in table.datasets if not each.ranked],
         "n_ranked": sum(row.rank is not None for row in table.rows), "scale": SCALE,
-        "missing": [row for row in table.rows if row.unranked_reason], "any_stale": any(row.stale for row in table.rows),
+        "missing": [row for row in table.rows if row.unranked_reason],
+        "any_stale": any(row.stale for row in table.rows),
         "any_merge": any(row.kind == DERIVED for row in table.rows),
         "figure": efficiency_board.figure(drawn, documents, table.dataset) if documents else None,
-        "n_drawn": len(drawn),
-        "budgets": listed([str(each) for each in table.per_class] or ["1", "2", "4"]), "choices": _choices(table, list(documents)), "tables": efficiency_board.table(drawn, documents, table),
+        "n_drawn": len(drawn), "budgets": listed([str(each) for each in table.per_class or FEWEST_BUDGETS]),
+        "choices": _choices(table, list(documents)), "tables": efficiency_board.table(drawn, documents, table),
         "all_columns": request.GET.get("columns") == "all", "has_figures": bool(documents),
         "board_tabs": tabs.all_boards(found, tabs.LABEL_EFFICIENCY),
     }  # fmt: skip
@@ -54,7 +57,8 @@ def compare_strategies(request: HttpRequest, release: str) -> HttpResponse:
     everything = reading.comparisons(request.user, found)
     choice = strategies.read_choice(request.GET, everything)
     context = {
-        "release": found, "comparisons": everything, "choice": choice, "board_tabs": tabs.all_boards(found, tabs.STRATEGIES),
+        "release": found, "comparisons": everything, "choice": choice,
+        "board_tabs": tabs.all_boards(found, tabs.STRATEGIES),
         "fields": strategies.fields(everything, choice), **strategies.context_of(everything, choice),
     }  # fmt: skip
     return render(request, "efficiency/strategies.html", context)

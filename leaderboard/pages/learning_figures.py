@@ -1,4 +1,4 @@
-"""Learning curves as plotly's traces. In: named curves; out: JSON that figures.js draws (see leaderboard.pages.figures)."""
+"""Learning curves as plotly's traces. In: named curves; out: JSON that figures.js draws (see pages.figures)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +46,8 @@ def curves(drawn: Sequence[Named], x_title: str, *, reference: str = "") -> Json
     data = []
     for curve in drawn:
         style = _style(names.index(curve.name)) if curve.name != reference else REFERENCE
-        data.append(_line(curve.name, style) | {"x": list(curve.labels), "y": [_percent(each) for each in curve.scores]})
+        heights = [_percent(each) for each in curve.scores]
+        data.append(_line(curve.name, style) | {"x": list(curve.labels), "y": heights})
     return {"data": data, "layout": _layout(x_title, sorted({x for curve in drawn for x in curve.labels}), "linear")}
 
 
@@ -72,8 +73,8 @@ def _traces(name: str, place: int, ticks: Sequence[float]) -> list[Json]:
     """The curve, and its zero-shot level from end to end."""
     style = _style(place)
     level = {
-        "x": [ticks[0], ticks[-1]], "mode": "lines", "line": {"color": f"{style.colour}/0.9", "width": 1.25, "dash": "5px,4px"},
-        "showlegend": False, "hoverinfo": "skip",
+        "x": [ticks[0], ticks[-1]], "mode": "lines", "showlegend": False, "hoverinfo": "skip",
+        "line": {"color": f"{style.colour}/0.9", "width": 1.25, "dash": "5px,4px"},
     }  # fmt: skip
     return [level, _line(name, style) | {"x": list(ticks)}]
 
@@ -87,7 +88,8 @@ def _heights(curve: Named, ticks: Sequence[float]) -> list[list[float | None]]:
 
 def _line(name: str, style: Style) -> Json:
     return {
-        "mode": "lines+markers", "name": name, "line": {"color": style.colour, "width": style.width, "dash": style.dash},
+        "mode": "lines+markers", "name": name,
+        "line": {"color": style.colour, "width": style.width, "dash": style.dash},
         "marker": {"color": style.colour, "symbol": style.symbol, "size": 7},
         "hovertemplate": f"{_plain(name)}, %{{x}}: %{{y:.1f}}<extra></extra>",
     }  # fmt: skip

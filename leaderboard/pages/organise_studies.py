@@ -1,4 +1,4 @@
-"""Asking for studies on the organisers' pages. In: staff and a release; out: a page that says what it does, then it does."""
+"""Asking for studies on the organisers' pages. In: staff and a release; out: the consequence, then the act."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse

@@ -1,4 +1,4 @@
-"""Small curves of label efficiency as SVG, drawn by the server: no script, no style. In: documents; out: coordinates."""
+"""Small curves of label efficiency as SVG, drawn by the server without scripts. In: documents; out: coordinates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

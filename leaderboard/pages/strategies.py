@@ -1,4 +1,4 @@
-"""Which strategy spends labels best, in words and tables. In: comparison documents; out: what the page shows of them."""
+"""Which strategy spends labels best, in words and tables. In: comparisons; out: what the page shows of them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -100,7 +100,8 @@ def shown(document: Json) -> dict[str, Any]:
     places = [document["strategies"].index(each) for each in ordered]
     return {
         "rows": [_row(each, ordered, place, reach) for place, each in enumerate(ordered)],
-        "ticks": _ticks(reach), "seeds": document["seeds"], "matrix": _matrix([each["strategy"] for each in ordered], document["penalty"], places),
+        "ticks": _ticks(reach), "seeds": document["seeds"],
+        "matrix": _matrix([each["strategy"] for each in ordered], document["penalty"], places),
         "figure": _figure(ordered), "curve_rows": _curve_rows(ordered), "names": [_title(each) for each in ordered],
     }  # fmt: skip
 
@@ -188,7 +189,8 @@ def _cell(wins: float, losses: float) -> dict[str, Any]:
     net = wins - losses
     step = sum(abs(net) >= least for least in STEPS)
     text = f"{net * 100:+.0f}".replace("-", MINUS) if step else "0"
-    return {"wins": wins, "losses": losses, "text": text, "css": f"{'gain' if net > 0 else 'loss'}{step}" if step else ""}
+    css = f"{'gain' if net > 0 else 'loss'}{step}" if step else ""
+    return {"wins": wins, "losses": losses, "text": text, "css": css}
 
 
 def _figure(entries: Sequence[Json]) -> Json | None:

@@ -1,4 +1,4 @@
-"""What strategies do, each in a plain line for who meets them first, and what starts are called. In: their names; out: sentences."""
+"""What strategies do, a plain line each for who meets them first; what starts are called. In: names; out: words."""
 
 from evaluator.active_learning.names import Start, Strategy
 

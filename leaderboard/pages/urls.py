@@ -25,7 +25,8 @@ urlpatterns = [
     path("releases/<slug:release>/forgetting/", lineage.release_forgetting, name="release-forgetting"),
     path("releases/<slug:release>/label-efficiency/", label_efficiency.board, name="label-efficiency"),
     path(
-        "releases/<slug:release>/label-efficiency/<slug:dataset>/", label_efficiency.board,
+        "releases/<slug:release>/label-efficiency/<slug:dataset>/",
+        label_efficiency.board,
         name="label-efficiency-dataset",
     ),  # fmt: skip
     path("releases/<slug:release>/strategies/", label_efficiency.compare_strategies, name="strategies"),

@@ -69,11 +69,32 @@ def _addresses(url: str, *, is_staff: bool) -> dict[str, str]:
     rows = requests.get(f"{url}/api/v1/releases/{slug}/boards/overall/", timeout=60).json()["rows"]
     if rows:
         found |= {"model": f"/models/{rows[0]['model']}/", "submission": f"/submissions/{rows[0]['submission']}/"}
+    found |= _label_efficiency(url, slug, is_staff=is_staff)
     gains = requests.get(f"{url}/api/v1/releases/{slug}/forgetting/", timeout=60).json()
     if gains:
         pair = f"/submissions/{gains[0]['submission']}/"
         found |= {"tuned": f"/models/{gains[0]['model']}/", "tuned-submission": pair}
         found |= {"base": f"{pair}base/", "merge": f"{pair}merge/"} if is_staff else {}
+    return found
+
+
+def _label_efficiency(url: str, slug: str, *, is_staff: bool) -> dict[str, str]:
+    """The boards of labels: over all datasets, on a ranked and on an unranked one; strategies pooled and one by one."""
+    base, api = f"/releases/{slug}", f"{url}/api/v1/releases/{slug}"
+    found = {"label-efficiency": f"{base}/label-efficiency/", "strategies": f"{base}/strategies/"}
+    found |= {"label-efficiency-all-columns": f"{base}/label-efficiency/?columns=all"}
+    board: dict[str, Any] = requests.get(f"{api}/label-efficiency/", timeout=60).json()
+    for name, ranked in (("label-efficiency-dataset", True), ("label-efficiency-unranked", False)):
+        if slugs := [each["slug"] for each in board["datasets"] if each["ranked"] is ranked]:
+            found[name] = f"{base}/label-efficiency/{slugs[0]}/"
+    compared = requests.get(f"{api}/strategies/", timeout=60).json()["comparisons"]
+    if singles := [each for each in compared if each["dataset"]]:
+        asked = "&".join(f"{name}={singles[0][name]}" for name in ("dataset", "encoder", "start"))
+        found["strategies-one"] = f"{base}/strategies/?{asked}"
+    if is_staff:
+        found["confirm-studies"] = f"/organise/releases/{slug}/studies/"
+        if board["rows"]:
+            found["confirm-encoder"] = f"/organise/models/{board['rows'][0]['model']}/reference-encoder/"
     return found
 
 

@@ -13,7 +13,8 @@ REACHED, AT_ONCE, NOT_REACHED, NO_ZERO_SHOT = "reached", "from the first", "not 
 
 def efficiency(
     dataset: str = "cells_a", *, n_classes: int = 3, skill: float = 0.6, gain: float = 0.03,
-    zero_shot: float | None = 0.55, per_class: Sequence[int] = PER_CLASS, ranked: bool = True, reason: str | None = None,
+    zero_shot: float | None = 0.55, per_class: Sequence[int] = PER_CLASS, ranked: bool = True,
+    reason: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """An encoder whose curve rises from just above chance towards `skill` of the way to 1."""
     budgets = [_budget(labels, n_classes, skill, gain) for labels in per_class]
@@ -90,8 +91,9 @@ def _scores(height: float, per_class: int, n_classes: int) -> dict[str, Any]:
     return {
         "balanced_accuracy": change(height, 0.05), "accuracy": change(height + 0.01, 0.05),
         "macro_auroc": round(min(0.5 + height / 2, 1.0), 6), "macro_f1": round(height - 0.01, 6),
-        "worst_class_recall": round(height / 2, 6), "classes_found": min(n_classes, round(0.7 * n_classes * per_class, 2)),
-        "calibration_error": 0.081, "seeds_low": round(height - 0.08, 6), "seeds_high": round(height + 0.07, 6),
+        "worst_class_recall": round(height / 2, 6), "calibration_error": 0.081,
+        "classes_found": min(n_classes, round(0.7 * n_classes * per_class, 2)),
+        "seeds_low": round(height - 0.08, 6), "seeds_high": round(height + 0.07, 6),
     }  # fmt: skip
 
 
