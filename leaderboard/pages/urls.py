@@ -28,7 +28,7 @@ urlpatterns = [
         "releases/<slug:release>/label-efficiency/<slug:dataset>/",
         label_efficiency.board,
         name="label-efficiency-dataset",
-    ),  # fmt: skip
+    ),
     path("releases/<slug:release>/strategies/", label_efficiency.compare_strategies, name="strategies"),
     path("releases/<slug:release>/<slug:board>/", boards.board, name="board"),
     path("architectures/", architectures.architectures, name="architectures"),
