@@ -11,8 +11,7 @@ from leaderboard.models.submissions import SubmissionKind
 from leaderboard.pages import efficiency
 from leaderboard.permissions import Action, AnyUser
 
-FAILED = "It failed on our side. What stood before is still shown; organisers can queue it again."
-WAITING = "It waits in a queue of its own, which runs when no evaluation is left to score, and appears here by itself."
+WAITS = "It is measured by itself when no evaluation of the release is left to score, and appears here."
 
 
 def section(user: AnyUser, submission: Submission, *, with_rank: bool = False) -> dict[str, Any] | None:
@@ -22,7 +21,7 @@ def section(user: AnyUser, submission: Submission, *, with_rank: bool = False) -
     """
     if submission.kind == SubmissionKind.BASELINE:
         return None
-    status = reading.state_of(submission)
+    status = reading.state_of(submission, user=user)
     documents = [each.document for each in reading.of_submission(user, submission)]
     if not documents and not _tells(status, permissions.may(user, Action.INSPECT, submission)):
         return None
@@ -42,14 +41,15 @@ def _tells(status: Status, inspects: bool) -> bool:
 
 
 def _says(status: Status) -> str:
+    """The state in a sentence; empty where all of it stands or none of it ever will."""
     match status.standing:
         case Standing.WAITING:
-            return f"Label efficiency is not measured yet. {WAITING}"
+            return status.reason or f"Label efficiency is not measured yet. {WAITS}"
         case Standing.RUNNING:
             done, total = status.progress.get("done"), status.progress.get("total")
-            return f"Label efficiency is being measured{f': {done} of {total} done' if total else ''}."
+            return f"Label efficiency is being measured{f': {done:.0f} of {total:.0f}' if total else ''}."
         case Standing.FAILED:
-            return f"{status.reason} {FAILED}".strip()
+            return f"Measuring it failed. {status.reason}"
         case _:
             return ""
 
