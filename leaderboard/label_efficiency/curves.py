@@ -14,7 +14,7 @@ def documents_of(board: EfficiencyBoard, rows: Sequence[EfficiencyRow]) -> dict[
     models = {row.submission: row.model for row in rows}
     found: dict[str, dict[str, Json]] = {slug: {} for slug in wanted}
     for submission, dataset, document in _in_force(models):
-        if (slug := dataset_slug(dataset)) in found:
+        if (slug := dataset_slug(dataset)) in found and document["budgets"]:
             found[slug][models[submission]] = document
     return {slug: of_models for slug, of_models in found.items() if of_models}
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from math import ceil
 from typing import Any
 
+from evaluator.analyses.labels_to import Reached
 from evaluator.release.schema import DatasetInfo
 from evaluator.release.tasks import dataset_slug
 from leaderboard.numbers import MISSING, count, listed, percent, points, points_interval
 from leaderboard.pages import small_curves
 from leaderboard.pages.small_curves import Json
 
-REACHED, AT_ONCE, NOT_REACHED, NOT_APPLICABLE = "reached", "from the first", "not reached", "not applicable"
 ROUNDING = 1e-6  # documents hold six decimals
 
 
@@ -43,8 +43,8 @@ def sentences(documents: Sequence[Json], datasets: dict[str, DatasetInfo]) -> li
         return []
     if len(documents) == 1:
         return [zero_shot_words(documents[0]), eighty_words(documents[0]), choice_words(documents[0])]
-    asked = [each for each in documents if state_of(each, "zero_shot") != NOT_APPLICABLE]
-    passed = [each for each in asked if state_of(each, "zero_shot") != NOT_REACHED]
+    asked = [each for each in documents if state_of(each, "zero_shot") != Reached.NOT_APPLICABLE]
+    passed = [each for each in asked if state_of(each, "zero_shot") != Reached.NOT_REACHED]
     found = [_passed_words(asked, passed, datasets)] if asked else []
     helped = sum(each["gain"]["log2"]["low"] > 0 for each in documents)
     harmed = sum(each["gain"]["log2"]["high"] < 0 for each in documents)
@@ -69,18 +69,18 @@ def _passed_words(asked: Sequence[Json], passed: Sequence[Json], datasets: dict[
 def zero_shot_words(document: Json) -> str:
     """'With 4 labels per class a linear head on this encoder passes its own zero-shot score (55.0 %).'"""
     state, zero_shot = state_of(document, "zero_shot"), document["zero_shot"]
-    if state == NOT_APPLICABLE or zero_shot is None:
+    if state == Reached.NOT_APPLICABLE or zero_shot is None:
         return "It has no zero-shot score here to compare with."
     score = f"its own zero-shot score ({percent(zero_shot['balanced_accuracy']['estimate'])}\u00a0%)"
-    if state == NOT_REACHED:
+    if state == Reached.NOT_REACHED:
         return f"Up to {_per_class_words(last_budget(document))}, a linear head on this encoder stays below {score}."
-    word = "Already with" if state == AT_ONCE else "With"
+    word = "Already with" if state == Reached.AT_ONCE else "With"
     return f"{word} {_per_class_words(per_class(document, 'zero_shot'))} a linear head on this encoder passes {score}."
 
 
 def eighty_words(document: Json) -> str:
     """'It reaches 80 % balanced accuracy with 9 labels per class.'"""
-    if state_of(document, "eighty_percent") == NOT_REACHED:
+    if state_of(document, "eighty_percent") == Reached.NOT_REACHED:
         return f"80\u00a0% balanced accuracy is not reached with {_per_class_words(last_budget(document))}."
     return f"It reaches 80\u00a0% balanced accuracy with {_per_class_words(per_class(document, 'eighty_percent'))}."
 
@@ -120,12 +120,12 @@ def last_budget(document: Json) -> int:
 def needed(found: Json, most_labels: int | None) -> dict[str, Any]:
     """A cell 'labels needed' of one target of `labels_to`: {state, text, beside}; 'not reached' says with how many."""
     state = str(found["state"])
-    if state == NOT_APPLICABLE:
+    if state == Reached.NOT_APPLICABLE:
         return {"state": state, "text": MISSING, "beside": "no zero-shot score"}
-    if state == NOT_REACHED:
+    if state == Reached.NOT_REACHED:
         return {"state": state, "text": "not reached", "beside": f"with {count(most_labels)}"}
     number = count(ceil(found["labels"] - ROUNDING))
-    text = f"≤\u00a0{number}" if state == AT_ONCE else number
+    text = f"≤\u00a0{number}" if state == Reached.AT_ONCE else number
     return {"state": state, "text": text, "beside": _labels_interval(found, most_labels)}
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evaluator.analyses.labels_to import Reached
 from leaderboard.boards.render import draw, tint
 from leaderboard.label_efficiency.rows import (
     EfficiencyBoard,
@@ -12,7 +13,6 @@ from leaderboard.label_efficiency.rows import (
     Interval,
 )
 from leaderboard.pages import efficiency, learning_figures
-from leaderboard.pages.efficiency import NOT_APPLICABLE, NOT_REACHED
 from leaderboard.pages.figures import Json
 
 MOST_DRAWN = 8  # models whose curves are drawn: the first of the board
@@ -74,20 +74,20 @@ TARGETS = ("zero_shot", "eighty_percent")
 
 def _over_datasets(cells: Sequence[EfficiencyCell], target: str) -> dict[str, Any]:
     """'3 of 4', and with how many labels per class there."""
-    asked = [cell for cell in cells if cell.labels_to[target]["state"] != NOT_APPLICABLE]
+    asked = [cell for cell in cells if cell.labels_to[target]["state"] != Reached.NOT_APPLICABLE]
     if not asked:
         return _blank()
-    reached = [cell for cell in asked if cell.labels_to[target]["state"] != NOT_REACHED]
+    reached = [cell for cell in asked if cell.labels_to[target]["state"] != Reached.NOT_REACHED]
     needed = sorted(efficiency.whole_per_class(cell.labels_to[target], cell.n_classes) for cell in reached)
     beside = ""
     if needed:
         beside = f"{needed[0]} per class" if needed[0] == needed[-1] else f"{needed[0]}–{needed[-1]} per class"
-    state = "reached" if reached else NOT_REACHED
+    state = Reached.REACHED if reached else Reached.NOT_REACHED
     return {"state": state, "text": f"{len(reached)} of {len(asked)}", "beside": beside}
 
 
 def _blank() -> dict[str, Any]:
-    return {"state": NOT_APPLICABLE, "text": "–", "beside": ""}
+    return {"state": Reached.NOT_APPLICABLE, "text": "–", "beside": ""}
 
 
 def drawn_rows(board: EfficiencyBoard, own: set[str]) -> list[EfficiencyRow]:

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from evaluator.errors import InputError
 from leaderboard import architectures, no_image, permissions, submissions
 from leaderboard.label_efficiency import encoders, studies
-from leaderboard.models import Evaluation, Event, QueueSwitch, Study, Submission, WorkerStatus
+from leaderboard.models import Evaluation, Event, QueueSwitch, Release, Study, Submission, WorkerStatus
 from leaderboard.permissions import Action
 from leaderboard.queue import Queue
 from leaderboard.states import EVALUATION_ENDS, STUDY_ENDS, EvaluationState, StudyState, SubmissionState
@@ -55,6 +55,7 @@ def organise(request: HttpRequest) -> HttpResponse:
         "checking": checking.select_related("model", "owner", "release").order_by("created_at")[:SHOWN_ROWS],
         "oldest": oldest, "queues": [(queue.value, queue.value in paused) for queue in Queue],
         "studies": _studies(state), "encoders": encoders.candidates(),
+        "releases": Release.objects.order_by("-pk"),
         "workers": shown_workers, "n_sick": sum(worker["state"] == "sick" for worker in shown_workers),
         "broken": architectures.broken(),
         "events": Event.objects.select_related(*OF_EVENTS).order_by("-id")[:SHOWN_EVENTS],

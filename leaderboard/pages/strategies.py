@@ -7,6 +7,7 @@ from typing import Any
 from django.http import QueryDict
 
 from evaluator.active_learning.names import Start, Strategy
+from evaluator.analyses.labels_to import Reached
 from evaluator.errors import InputError
 from leaderboard.label_efficiency.rows import Comparison, Comparisons
 from leaderboard.numbers import MINUS, MISSING, count, points, position
@@ -102,14 +103,16 @@ def shown(document: Json) -> dict[str, Any]:
         "rows": [_row(each, ordered, place, reach) for place, each in enumerate(ordered)],
         "ticks": _ticks(reach), "seeds": document["seeds"],
         "matrix": _matrix([each["strategy"] for each in ordered], document["penalty"], places),
+        "left_out": [Strategy(name).display_name for name in document.get("left_out", ())],
+        "n_datasets": len(document.get("datasets", ())), "n_encoders": len(document.get("encoders", ())),
         "figure": _figure(ordered), "curve_rows": _curve_rows(ordered), "names": [_title(each) for each in ordered],
     }  # fmt: skip
 
 
 def best_words(document: Json) -> str:
     """The answer in a sentence: who beats random significantly, and by how much at best."""
-    others = [each for each in document["strategies"] if each["strategy"] != Strategy.RANDOM and each["over_random"]]
-    better = [each for each in others if each["over_random"]["low"] > 0]
+    others = [each for each in document["strategies"] if each["over_random"]]
+    better = [each for each in others if each["over_random"]["estimate"] > 0 and _is_significant(each["over_random"])]
     if not better:
         return "No strategy is significantly better than random choice here."
     best = max(better, key=lambda each: each["over_random"]["estimate"])
@@ -143,7 +146,7 @@ def _row(entry: Json, ordered: Sequence[Json], place: int, reach: float) -> dict
     return entry | {
         "title": _title(entry), "says": STRATEGIES[Strategy(entry["strategy"])],
         "is_random": entry["strategy"] == Strategy.RANDOM, "drawn": asdict(_draw(gain, reach)) if gain else None,
-        "significant": bool(gain) and gain["p"] is not None and gain["p"] < LEVEL,
+        "significant": _is_significant(gain),
         "p": _p_words(gain["p"]) if gain else MISSING, "saving": _saving(entry["label_saving"]),
         "all_classes": _all_classes(entry.get("all_classes_by")),
         "is_first": before is None or before["group"] != entry["group"],
@@ -151,24 +154,34 @@ def _row(entry: Json, ordered: Sequence[Json], place: int, reach: float) -> dict
     }  # fmt: skip
 
 
-def _p_words(p: float | None) -> str:
+def _p_words(p: float) -> str:
     """'.012', '< .001': three digits are all that 20 seeds support."""
-    if p is None:
-        return MISSING
     return "<\u00a0.001" if p < LEAST_P else f"{p:.3f}".removeprefix("0")
 
 
 LEAST_P = 0.001
 
 
+def _is_significant(gain: Json | None) -> bool:
+    return gain is not None and gain["p"] < LEVEL
+
+
 def _saving(saving: Json | None) -> str:
-    return MISSING if saving is None or saving["ratio"] is None else f"{saving['ratio']:.1f}"
+    """'2.1'; 'at least' where the first budget was enough already."""
+    state = "" if saving is None else saving.get("state", "")
+    if saving is None or saving["ratio"] is None:
+        return str(state) or MISSING
+    at_least = "≥\u00a0" if state == Reached.AT_ONCE else ""
+    return f"{at_least}{saving['ratio']:.1f}"
 
 
 def _all_classes(found: Json | None) -> str:
+    """'18'; where some seed never saw them all, in how many they were seen."""
     if found is None:
         return MISSING
-    return "not all seen" if found["labels"] is None else count(round(found["labels"]))
+    if found["labels"] is None:
+        return f"not in {(1 - found['share']) * 100:.0f}\u00a0% of seeds"
+    return count(round(found["labels"]))
 
 
 def _draw(gain: Json, reach: float) -> Drawn:

@@ -5,7 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from tests.builders.analyses import HEAD, change
+from tests.builders import analyses
+from tests.builders.analyses import change
+
+HEAD = {name: value for name, value in analyses.HEAD.items() if name != "variant"}
 
 PER_CLASS = (1, 2, 4, 8, 16, 32)
 REACHED, AT_ONCE, NOT_REACHED, NO_ZERO_SHOT = "reached", "from the first", "not reached", "not applicable"
