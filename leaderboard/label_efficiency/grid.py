@@ -12,7 +12,7 @@ from leaderboard.label_efficiency import studies
 from leaderboard.label_efficiency.encoders import reference_encoders
 from leaderboard.label_efficiency.material import refusal
 from leaderboard.label_efficiency.pools import fine_of
-from leaderboard.models import Evaluation, Release, Study, Submission
+from leaderboard.models import Evaluation, Release, Study, Submission, User
 from leaderboard.models.submissions import Purpose
 from leaderboard.states import EVALUATION_ENDS, STUDY_ENDS, SubmissionState
 
@@ -20,21 +20,21 @@ COMMON_STARTS = (Start.RANDOM, Start.CENTROID)
 FEWEST_SEEDS, MOST_SEEDS = 2, 200  # intervals are over seeds
 
 
-def ask_track_a(release: Release, *, seeds: int | None = None) -> Iterator[str]:
+def ask_track_a(release: Release, *, seeds: int | None = None, by: User | None = None) -> Iterator[str]:
     """The label efficiency of every checkpoint to which it applies, published or not."""
     rows = Submission.objects.filter(release=release, state=SubmissionState.ACCEPTED)
     for submission in rows.select_related("model", "release__key_revision").order_by("created_at"):
         if refusal(submission):
             continue
-        for evaluation in studies.ask_to_embed(submission):
+        for evaluation in studies.ask_to_embed(submission, by=by):
             yield f"to be embedded: {submission.model.slug} on {evaluation.split}"
-        if study := studies.ask_efficiency(submission, seeds=seeds):
+        if study := studies.ask_efficiency(submission, seeds=seeds, by=by):
             yield f"label efficiency of {submission.model.slug}: {study.state}"
 
 
 def ask_track_b(
     release: Release, *, datasets: Collection[str] = (), strategies: Collection[Strategy] = (),
-    starts: Collection[Start] = (), seeds: int | None = None,
+    starts: Collection[Start] = (), seeds: int | None = None, by: User | None = None,
 ) -> Iterator[str]:  # fmt: skip
     """Strategies × starts on fine datasets by every reference encoder; empty: all strategies, the common starts, all
     datasets. datasets: slugs."""
@@ -45,9 +45,9 @@ def ask_track_b(
     for submission, name in product(encoders, fine_of(release).datasets):
         if datasets and dataset_slug(name) not in datasets:
             continue
-        for evaluation in studies.ask_to_embed(submission):
+        for evaluation in studies.ask_to_embed(submission, by=by):
             yield f"to be embedded: {submission.model.slug} on {evaluation.split}"
-        if study := studies.ask_strategies(submission, name, pairs, seeds=seeds):
+        if study := studies.ask_strategies(submission, name, pairs, seeds=seeds, by=by):
             yield f"{len(study.wanted)} strategies on {name} by {submission.model.slug}: {study.state}"
 
 

@@ -18,7 +18,9 @@ def ask_for_all(request: HttpRequest, release: str) -> HttpResponse:
     staff = permissions.require_staff(request.user)
     found = permissions.get_release(staff, release)
     if request.method == "POST":
-        asked = [*grid.ask_track_a(found), *grid.ask_track_b(found)]
+        asked = list(grid.ask_track_a(found, by=staff))
+        if reference_encoders(found):
+            asked += grid.ask_track_b(found, by=staff)
         messages.success(request, f"{len(asked)} asked for." if asked else "Nothing to do: all of it stands or waits.")
         return redirect("organise")
     n_encoders = len(reference_encoders(found))

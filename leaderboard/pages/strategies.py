@@ -45,8 +45,10 @@ class Choice:
 
 def read_choice(query: QueryDict, known: Comparisons) -> Choice:
     """The choice of a query string. Raises InputError for a name that is not there to choose."""
-    offered = {"dataset": [slug for slug, _ in known.datasets], "encoder": [slug for slug, _ in known.encoders],
-               "start": list(Start)}  # fmt: skip
+    offered: dict[str, list[str]] = {
+        "dataset": [slug for slug, _ in known.datasets], "encoder": [slug for slug, _ in known.encoders],
+        "start": [start.value for start in Start],
+    }  # fmt: skip
     for name, values in offered.items():
         asked = query.get(name, "")
         if asked and asked not in values:

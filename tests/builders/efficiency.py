@@ -42,7 +42,7 @@ def efficiency(
     }  # fmt: skip
 
 
-GAINS = {"dropquery": 0.06, "typiclust": 0.05, "badge": 0.02, "margin": 0.012, "coreset": -0.03, "random": 0.0}
+GAINS = {"random": 0.0, "margin": 0.012, "coreset": -0.03, "badge": 0.02, "typiclust": 0.05, "dropquery": 0.06}
 
 
 def comparison(
@@ -61,16 +61,21 @@ def comparison(
             {
                 "strategy": name, "aulc": {"mean": round(0.6 + gain, 6), "low": 0.58 + gain, "high": 0.62 + gain},
                 "over_random": None if name == "random" else change(gain, 0.015)
-                               | {"p": 0.0004 if abs(gain) > 0.015 else 0.21},
+                               | dict.fromkeys(("p", "p_raw"), 0.0004 if abs(gain) > 0.015 else 0.21),
                 "mean_rank": 1.0 + order.index(name) * 0.9, "group": 1 + order.index(name) // 2,
-                "label_saving": {"ratio": None if gain < 0 else round(1 + 20 * gain, 3)},
-                "all_classes_by": {"labels": round(18 - 100 * gain, 1)},
+                "label_saving": _saving(gain), "all_classes_by": {"labels": round(18 - 100 * gain, 1), "share": 1.0},
                 "curve": [{"labels": held, "balanced_accuracy": change(0.9 - 0.5 * 0.7**place + gain, 0.02)}
                           for place, held in enumerate(labels)] if dataset else [],
             }
             for name, gain in gains.items()
         ],
     }  # fmt: skip
+
+
+def _saving(gain: float) -> dict[str, Any]:
+    if gain < 0:
+        return {"ratio": None, "labels": None, "target": 0.8, "state": NOT_REACHED}
+    return {"ratio": round(1 + 20 * gain, 3), "labels": 30.0, "target": 0.8, "state": REACHED}
 
 
 def _wins(difference: float) -> float:
