@@ -23,7 +23,7 @@ def shown(documents: Sequence[Json], datasets: dict[str, DatasetInfo]) -> dict[s
         "sentences": sentences(drawn, datasets),
         "rows": [_row(each, datasets) for each in drawn],
         "curves": [{"title": title_of(each, datasets), "curve": small_curves.draw(each, widest),
-                    "says": zero_shot_words(each)} for each in drawn],
+                    "says": caption(each)} for each in drawn],
         "tables": [_table(each, datasets) for each in drawn],
         "unmeasured": [(title_of(each, datasets), each["reason"]) for each in ordered if not each["budgets"]],
         "any_unranked": any(not each["ranked"] for each in drawn), "any_cut": any(each["cut"] for each in drawn),
@@ -76,6 +76,17 @@ def zero_shot_words(document: Json) -> str:
         return f"Up to {_per_class_words(last_budget(document))}, a linear head on this encoder stays below {score}."
     word = "Already with" if state == Reached.AT_ONCE else "With"
     return f"{word} {_per_class_words(per_class(document, 'zero_shot'))} a linear head on this encoder passes {score}."
+
+
+def caption(document: Json) -> str:
+    """The same in a few words, under a drawing."""
+    state, zero_shot = state_of(document, "zero_shot"), document["zero_shot"]
+    if state == Reached.NOT_APPLICABLE or zero_shot is None:
+        return "No zero-shot score to compare with."
+    score = f"its zero-shot score ({percent(zero_shot['balanced_accuracy']['estimate'])}\u00a0%)"
+    if state == Reached.NOT_REACHED:
+        return f"Below {score} with up to {_per_class_words(last_budget(document))}."
+    return f"Passes {score} with {_per_class_words(per_class(document, 'zero_shot'))}."
 
 
 def eighty_words(document: Json) -> str:

@@ -37,7 +37,7 @@ def board(request: HttpRequest, release: str, dataset: str | None = None) -> Htt
         "ranked": [each for each in table.datasets if each.ranked],
         "unranked": [each for each in table.datasets if not each.ranked],
         "n_ranked": sum(row.rank is not None for row in table.rows), "scale": SCALE,
-        "missing": [row for row in table.rows if row.unranked_reason],
+        "missing": [row for row in table.rows if row.unranked_reason and (chosen is None or chosen.ranked)],
         "any_stale": any(row.stale for row in table.rows),
         "any_merge": any(row.kind == DERIVED for row in table.rows),
         "figure": efficiency_board.figure(drawn, documents, table.dataset) if documents else None,

@@ -114,11 +114,14 @@ def shown(document: Json) -> dict[str, Any]:
 def best_words(document: Json) -> str:
     """The answer in a sentence: who beats random significantly, and by how much at best."""
     others = [each for each in document["strategies"] if each["over_random"]]
-    better = [each for each in others if each["over_random"]["estimate"] > 0 and _is_significant(each["over_random"])]
+    told = [each for each in others if _is_significant(each["over_random"])]
+    better = [each for each in told if each["over_random"]["estimate"] > 0]
+    worse = f", {len(told) - len(better)} significantly worse" if len(told) > len(better) else ""
     if not better:
-        return "No strategy is significantly better than random choice here."
+        return f"None of {len(others)} strategies is significantly better than random choice here{worse}."
     best = max(better, key=lambda each: each["over_random"]["estimate"])
-    return (f"{len(better)} of {len(others)} strategies are significantly better than random choice; "
+    is_are = "is" if len(better) == 1 else "are"
+    return (f"{len(better)} of {len(others)} strategies {is_are} significantly better than random choice{worse}; "
             f"{_title(best)} gains most.")  # fmt: skip
 
 
@@ -177,13 +180,13 @@ def _saving(saving: Json | None) -> str:
     return f"{at_least}{saving['ratio']:.1f}"
 
 
-def _all_classes(found: Json | None) -> str:
+def _all_classes(found: Json | None) -> dict[str, str]:
     """'18'; where some seed never saw them all, in how many they were seen."""
     if found is None:
-        return MISSING
+        return {"text": MISSING}
     if found["labels"] is None:
-        return f"not in {(1 - found['share']) * 100:.0f}\u00a0% of seeds"
-    return count(round(found["labels"]))
+        return {"text": "not always", "beside": f"in {found['share'] * 100:.0f}\u00a0% of seeds"}
+    return {"text": count(round(found["labels"]))}
 
 
 def _draw(gain: Json, reach: float) -> Drawn:
