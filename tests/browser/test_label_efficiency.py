@@ -5,18 +5,21 @@ import shutil
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from playwright.sync_api import Browser, Page, expect
 
 from leaderboard import storage
 from leaderboard.models import LabelEfficiency
 from tests.browser.test_author import sign_up
 from tests.browser.test_lineage import SCORED_MS, submit, wait_for
+from tests.builders.live import LiveSystem
 from tests.builders.system import import_tiny_release, tiny_hub, tiny_weights
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BOARD = "/releases/browser/label-efficiency/"
 STRATEGIES = "/releases/browser/strategies/"
 MODEL = "/models/my-encoder/"
+LOOKS = 240  # studies run at the lowest priority
 
 
 @pytest.fixture
@@ -28,11 +31,21 @@ def release(transactional_db, services):
     shutil.rmtree(storage.key_root())
 
 
+@pytest.fixture
+def workers(release, services):
+    """The supervisor with one worker per queue, that of studies among them."""
+    system = LiveSystem(services=services, lease_s=20, runners=1, studies=1)
+    system.start()
+    yield system
+    assert not system.stop(), "a process outlived the supervisor"
+    connection.close()
+
+
 def test_from_a_model_to_the_boards_of_labels(page: Page, browser: Browser, live_server, release, workers):
     sign_up(page)
     submit(page, "my-encoder", tiny_weights())
     expect(page.locator(".states")).to_contain_text("published", timeout=SCORED_MS)
-    wait_for(page, MODEL, "#label-efficiency .small-curve")
+    wait_for(page, MODEL, "#label-efficiency .small-curve", LOOKS)
     assert_section_shows_the_documents(page)
 
     page.locator("#label-efficiency").get_by_role("link", name="board of").click()
@@ -41,7 +54,7 @@ def test_from_a_model_to_the_boards_of_labels(page: Page, browser: Browser, live
     assert_curves_follow_the_choice(page)
     page.get_by_text("The curves as a table").click()
     expect(page.locator("table.curves tbody").first.locator("tr").nth(1)).to_contain_text("my-encoder")
-    title = page.get_by_label("dataset").locator("option").last.inner_text()
+    title = page.get_by_label("dataset", exact=True).locator("option").last.inner_text()
     page.get_by_role("navigation", name="Datasets").get_by_role("link", name=title).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Label efficiency · {title}")
     expect(page.locator(".plot .main-svg").first).to_be_visible()
@@ -49,7 +62,7 @@ def test_from_a_model_to_the_boards_of_labels(page: Page, browser: Browser, live
     dataset = LabelEfficiency.objects.order_by("dataset").first().dataset
     call_command("reference_encoder", "my-encoder")
     call_command("label_efficiency", "browser", track="b", dataset=[dataset], strategy=["random", "margin"], seeds=4)
-    wait_for(page, STRATEGIES, ".strategies")
+    wait_for(page, STRATEGIES, ".strategies", LOOKS)
     assert_strategies_are_compared(page)
 
     page.set_viewport_size({"width": 390, "height": 800})
@@ -81,7 +94,7 @@ def assert_curves_follow_the_choice(page: Page) -> None:
     expect(drawn.locator(".scatterlayer .trace")).to_have_count(2)  # the zero-shot level and the curve
     before = drawn.locator(".scatterlayer .trace path.js-line").last.get_attribute("d")
     page.on("request", lambda request: asked.append(request.url))
-    page.get_by_label("dataset").select_option(index=1)
+    page.get_by_label("dataset", exact=True).select_option(index=1)
     expect(drawn.locator(".scatterlayer .trace path.js-line").last).not_to_have_attribute("d", before)
     assert not [url for url in asked if not url.endswith("icon.svg")]
 
@@ -94,9 +107,9 @@ def assert_strategies_are_compared(page: Page) -> None:
     expect(page.locator(".plot .main-svg").first).to_be_visible()
     page.get_by_text("The curves as a table").click()
     expect(page.locator(".budgets tbody tr").first).to_be_visible()
-    page.get_by_label("start").select_option(label="the middles of clusters")
+    page.get_by_label("start", exact=True).select_option(label="the middles of clusters")
     page.get_by_role("button", name="Show").click()
-    expect(page.get_by_label("start")).to_have_value("centroid")
+    expect(page.get_by_label("start", exact=True)).to_have_value("centroid")
 
 
 def assert_readable_without_scripts(browser: Browser, live_server) -> None:

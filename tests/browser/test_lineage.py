@@ -126,9 +126,9 @@ def submit(page: Page, model: str, weights, *, base: str = "", only_base: bool =
     expect(page.get_by_role("heading", name=model)).to_be_visible()
 
 
-def wait_for(page: Page, address: str, selector: str) -> None:
+def wait_for(page: Page, address: str, selector: str, looks: int = 60) -> None:
     """Look again until the page has it, as its author would."""
-    for _ in range(60):
+    for _ in range(looks):
         page.goto(address)
         if page.locator(selector).count():
             return

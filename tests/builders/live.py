@@ -33,13 +33,15 @@ class LiveSystem:
     services: Services
     lease_s: float
     runners: int = 2
+    studies: int = 0  # workers of that queue
     variables: dict[str, str] = field(default_factory=dict)  # of the workers' environment
     release: Release | None = None  # of the test that runs now
     users: list[User] = field(default_factory=list)
     process: psutil.Popen | None = None
 
     def start(self) -> None:
-        counts = ("--validate", "1", "--evaluate", str(self.runners), "--score", "1", "--study", "0")
+        counts = ("--validate", "1", "--evaluate", str(self.runners), "--score", "1")
+        counts += ("--study", str(self.studies))
         environment = server_environment(
             **self.variables,
             LEASE_S=str(self.lease_s),
