@@ -5,11 +5,14 @@ from typing import Any
 from evaluator.release.info import info_from_json
 from leaderboard import permissions
 from leaderboard.label_efficiency import reading
-from leaderboard.label_efficiency.rows import EfficiencyRow, Standing, Status
+from leaderboard.label_efficiency.material import refusal
+from leaderboard.label_efficiency.rows import Standing, Status
+from leaderboard.label_efficiency.standing import standing_of
 from leaderboard.models import Submission
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.pages import efficiency
 from leaderboard.permissions import Action, AnyUser
+from leaderboard.states import SubmissionState
 
 WAITS = "It is measured by itself when no evaluation of the release is left to score, and appears here."
 
@@ -19,11 +22,11 @@ def section(user: AnyUser, submission: Submission, *, with_rank: bool = False) -
 
     with_rank: also where it stands on its release's board.
     """
-    if submission.kind == SubmissionKind.BASELINE:
+    if submission.kind == SubmissionKind.BASELINE or submission.state != SubmissionState.ACCEPTED:
         return None
-    status = reading.state_of(submission, user=user)
     documents = [each.document for each in reading.of_submission(user, submission)]
-    if not documents and not _tells(status, permissions.may(user, Action.INSPECT, submission)):
+    status = _status(user, submission, is_measured=bool(documents))
+    if status is None:
         return None
     info = info_from_json(submission.release.info)
     return {
@@ -31,13 +34,17 @@ def section(user: AnyUser, submission: Submission, *, with_rank: bool = False) -
         "shown": efficiency.shown(documents, info.datasets) if documents else None,
         "refused": status.reason if status.standing == Standing.NOT_APPLICABLE else "",
         "failed": status.standing == Standing.FAILED, "says": _says(status),
-        **(_rank(user, submission) if with_rank and documents else {}),
+        **(_rank(submission) if with_rank and documents else {}),
     }  # fmt: skip
 
 
-def _tells(status: Status, inspects: bool) -> bool:
-    """Whether a state without any figure is worth a section: strangers are told why it does not apply."""
-    return status.standing == Standing.NOT_APPLICABLE or inspects
+def _status(user: AnyUser, submission: Submission, *, is_measured: bool) -> Status | None:
+    """Where it stands. Strangers are told why it does not apply, and nothing of what is still to come."""
+    if permissions.may(user, Action.INSPECT, submission):
+        return reading.state_of(submission, user=user)
+    if reason := refusal(submission):
+        return Status(standing=Standing.NOT_APPLICABLE, reason=reason)
+    return Status(standing=Standing.DONE) if is_measured else None
 
 
 def _says(status: Status) -> str:
@@ -54,10 +61,7 @@ def _says(status: Status) -> str:
             return ""
 
 
-def _rank(user: AnyUser, submission: Submission) -> dict[str, Any]:
+def _rank(submission: Submission) -> dict[str, Any]:
     """The row of the release's board, where this submission stands on it."""
-    board = reading.board(user, submission.release, None)
-    row: EfficiencyRow | None = next((row for row in board.rows if row.submission == str(submission.pk)), None)
-    if row is None or row.aulc is None:
-        return {}
-    return {"standing": row, "n_ranked": sum(each.rank is not None for each in board.rows)}
+    found = standing_of(submission)
+    return {"standing": found[0], "n_ranked": found[1]} if found else {}

@@ -116,9 +116,11 @@ def best_words(document: Json) -> str:
     others = [each for each in document["strategies"] if each["over_random"]]
     told = [each for each in others if _is_significant(each["over_random"])]
     better = [each for each in told if each["over_random"]["estimate"] > 0]
-    worse = f", {len(told) - len(better)} significantly worse" if len(told) > len(better) else ""
+    n_worse = len(told) - len(better)
     if not better:
+        worse = f"; {n_worse} {'is' if n_worse == 1 else 'are'} significantly worse" if n_worse else ""
         return f"None of {len(others)} strategies is significantly better than random choice here{worse}."
+    worse = f", {n_worse} significantly worse" if n_worse else ""
     best = max(better, key=lambda each: each["over_random"]["estimate"])
     is_are = "is" if len(better) == 1 else "are"
     return (f"{len(better)} of {len(others)} strategies {is_are} significantly better than random choice{worse}; "

@@ -175,6 +175,8 @@ def test_every_state_has_a_sentence(measured):
     assert "Measuring it failed. The disk is full." in text_of(client.get(address))
     Submission.objects.filter(pk=waiting.pk).update(kind="predictions")
     assert "Not applicable. A prediction file holds answers" in text_of(client.get(address))
+    Submission.objects.filter(pk=waiting.pk).update(state="withdrawn")
+    assert 'id="label-efficiency"' not in client.get(address).content.decode()
 
 
 def test_what_waits_and_what_is_not_ranked_is_said(measured):

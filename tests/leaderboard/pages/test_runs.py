@@ -121,7 +121,7 @@ def test_model_and_submission_say_what_a_run_takes(standing, django_assert_max_n
     give(standing.published, RUN)
     standing.strong.architecture = "ViT-B-32"
     standing.strong.save()
-    with django_assert_max_num_queries(10):  # one per split on which it stands, two for what it was tuned from
+    with django_assert_max_num_queries(12):  # one per split on which it stands, two each for its base and labels
         shown = page("/models/strong/")
     use = shown.split("Use this model")[1].split("</section>")[0]
     assert '<a href="/architectures/#ViT-B-32">ViT-B-32</a>' in use and "bicubic" in use
