@@ -19,6 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 BOARD = "/releases/browser/label-efficiency/"
 STRATEGIES = "/releases/browser/strategies/"
 MODEL = "/models/my-encoder/"
+COMPARED = ["random", "margin", "typiclust", "dropquery"]
 LOOKS = 240  # studies run at the lowest priority
 
 
@@ -61,7 +62,7 @@ def test_from_a_model_to_the_boards_of_labels(page: Page, browser: Browser, live
 
     dataset = LabelEfficiency.objects.order_by("dataset").first().dataset
     call_command("reference_encoder", "my-encoder")
-    call_command("label_efficiency", "browser", track="b", dataset=[dataset], strategy=["random", "margin"], seeds=4)
+    call_command("label_efficiency", "browser", track="b", dataset=[dataset], strategy=COMPARED, seeds=4)
     wait_for(page, STRATEGIES, ".strategies", LOOKS)
     assert_strategies_are_compared(page)
 
@@ -100,10 +101,10 @@ def assert_curves_follow_the_choice(page: Page) -> None:
 
 
 def assert_strategies_are_compared(page: Page) -> None:
-    """Both strategies in a table, a figure and a matrix; another start by choice."""
-    expect(page.locator(".strategies tbody tr")).to_have_count(2)
+    """All of them in a table, a figure and a matrix; another start by choice."""
+    expect(page.locator(".strategies tbody tr")).to_have_count(len(COMPARED))
     expect(page.locator(".strategies")).to_contain_text("the two likeliest classes are nearly tied")
-    expect(page.locator(".beats tbody tr")).to_have_count(2)
+    expect(page.locator(".beats tbody tr")).to_have_count(len(COMPARED))
     expect(page.locator(".plot .main-svg").first).to_be_visible()
     page.get_by_text("The curves as a table").click()
     expect(page.locator(".budgets tbody tr").first).to_be_visible()
