@@ -1,10 +1,10 @@
-"""A board of label efficiency as a file. In: a board; out: CSV with fractions, as in the API."""
+"""Label efficiency as a file. In: a board, or strategies compared; out: CSV with fractions, as in the API."""
 
 import csv
 import io
 
 from leaderboard.boards.export import safe
-from leaderboard.label_efficiency.rows import EfficiencyBoard, EfficiencyCell, EfficiencyRow, Interval
+from leaderboard.label_efficiency.rows import Comparison, EfficiencyBoard, EfficiencyCell, EfficiencyRow, Interval
 
 LEAD = ("rank", "rank_low", "rank_high", "group", "model", "name", "submission", "kind", "stale", "unranked_reason")
 INTERVAL = ("estimate", "low", "high")
@@ -23,6 +23,28 @@ def to_csv(board: EfficiencyBoard) -> str:
     for row in board.rows:
         writer.writerow(_line(row, datasets))
     return file.getvalue()
+
+
+def comparison_to_csv(found: Comparison) -> str:
+    """One line per strategy, best mean rank first; dataset and encoder are empty where it is pooled over them."""
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(STRATEGY_HEAD)
+    for row in sorted(found.document["strategies"], key=lambda each: each["mean_rank"]):
+        aulc, gain = row["aulc"], row["over_random"] or dict.fromkeys((*INTERVAL, "p"))
+        saving, seen = row["label_saving"] or {}, row["all_classes_by"] or {}
+        writer.writerow([
+            row["strategy"], found.start, found.dataset, found.encoder, row["mean_rank"], row["group"],
+            aulc["mean"], aulc["low"], aulc["high"], *(gain[part] for part in INTERVAL), gain["p"],
+            saving.get("ratio"), seen.get("labels"),
+        ])  # fmt: skip
+    return file.getvalue()
+
+
+STRATEGY_HEAD = (
+    "strategy", "start", "dataset", "encoder", "mean_rank", "group", "aulc_mean", "aulc_low", "aulc_high",
+    "over_random_estimate", "over_random_low", "over_random_high", "p", "label_saving", "all_classes_by",
+)  # fmt: skip
 
 
 def _line(row: EfficiencyRow, datasets: list[str]) -> list[object]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
@@ -27,7 +27,7 @@ def board(request: HttpRequest, release: str, dataset: str | None = None) -> Htt
     found = permissions.get_release(request.user, release)
     table = reading.board(request.user, found, dataset)
     if request.GET.get("format") == "csv":
-        return _csv(table)
+        return _file(export.to_csv(table), table.release, table.split, "label-efficiency", table.dataset)
     own = _own_models(request)
     drawn = efficiency_board.drawn_rows(table, own)
     documents = documents_of(table, drawn)
@@ -56,6 +56,11 @@ def compare_strategies(request: HttpRequest, release: str) -> HttpResponse:
     found = permissions.get_release(request.user, release)
     everything = reading.comparisons(request.user, found)
     choice = strategies.read_choice(request.GET, everything)
+    if request.GET.get("format") == "csv":
+        shown = strategies.chosen(everything, choice)
+        if shown is None:
+            raise Http404("that has not been compared")
+        return _file(export.comparison_to_csv(shown), release, "strategies", shown.dataset, shown.encoder, shown.start)
     context = {
         "release": found, "comparisons": everything, "choice": choice,
         "board_tabs": tabs.all_boards(found, tabs.STRATEGIES),
@@ -73,9 +78,10 @@ def _choices(table: EfficiencyBoard, drawn: list[str]) -> list[dict[str, Any]]:
     return [{"name": "datasets", "options": options}]
 
 
-def _csv(table: EfficiencyBoard) -> HttpResponse:
-    response = HttpResponse(export.to_csv(table), content_type="text/csv; charset=utf-8")
-    name = "-".join(part for part in (table.release, table.split, "label-efficiency", table.dataset) if part)
+def _file(content: str, *names: str | None) -> HttpResponse:
+    """A table to take along, named after what it holds."""
+    response = HttpResponse(content, content_type="text/csv; charset=utf-8")
+    name = "-".join(filter(None, names))
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return response
 

@@ -155,7 +155,8 @@ def reference_encoder(request: HttpRequest, slug: str) -> HttpResponse:
             consequence = "What was computed with it stays stored and is shown no longer; the mark brings it back."
         else:
             heading, button = f"Compare query strategies on {found}?", "Mark as reference encoder"
-            consequence = ("Strategies are compared on its embeddings from now on. Nothing runs by itself: ask with "
+            consequence = ("Strategies are compared on its embeddings from now on. Nothing runs by itself: press "
+                           "“Queue all that is missing” there, or ask for a part with "
                            "manage.py label_efficiency RELEASE --track b.")  # fmt: skip
         return _confirm(request, heading, consequence, button)
     studies.mark_reference_encoder(found, marked=not found.is_reference_encoder, by=staff)

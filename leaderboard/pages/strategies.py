@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import QueryDict
 
@@ -64,9 +65,10 @@ def context_of(known: Comparisons, choice: Choice) -> dict[str, Any]:
         return {"comparison": None}
     example = found if found.dataset else next(
         (each for each in known.found if each.dataset and each.start == found.start), None)  # fmt: skip
+    query = urlencode({name: getattr(found, name) or "" for name in ("dataset", "encoder", "start")})
     curves = None if example is None else shown(example.document)
     return {
-        "comparison": found, "shown": shown(found.document), "answer": best_words(found.document),
+        "comparison": found, "query": query, "shown": shown(found.document), "answer": best_words(found.document),
         "example": example, "curves": curves, "has_figures": bool(curves and curves["figure"]),
         "singles": [each for each in known.found if each.dataset and each.start == found.start],
     }  # fmt: skip

@@ -215,6 +215,11 @@ def test_strategies_are_explained_compared_and_tabulated(measured):
     assert gain in text
     table = html[html.index("The curves as a table") :].partition("</table>")[0]
     assert all(percent(each["balanced_accuracy"]["estimate"]) in table for each in margin["curve"])
+    link = re.search(r'href="(\?[^"]*format=csv)"', html)[1].replace("&amp;", "&")
+    rows = {row["strategy"]: row for row in csv.DictReader(io.StringIO(
+        Client().get(f"/releases/labels/strategies/{link}").content.decode()))}  # fmt: skip
+    assert float(rows["margin"]["over_random_estimate"]) == margin["over_random"]["estimate"]
+    assert rows["random"]["p"] == "" and rows["random"]["encoder"] == "clear"
     assert html.count('<td class="none">') == 2  # the diagonal of the matrix
 
 
