@@ -8,6 +8,7 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import Count, Max, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_http_methods, require_safe
 
 from evaluator.release.info import info_from_json
@@ -46,6 +47,7 @@ def models(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@gzip_page  # as boards
 def model(request: HttpRequest, slug: str) -> HttpResponse:
     """One model: what it is, its headline, its tasks against all other models, its submissions."""
     found = permissions.get_model(request.user, slug)
