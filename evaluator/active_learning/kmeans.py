@@ -67,6 +67,11 @@ def nearest_members(points: Tensor, clusters: Clusters) -> Tensor:
     return order[torch.cumsum(sizes, dim=0) - sizes]
 
 
+def own_distances(points: Tensor, clusters: Clusters) -> Tensor:
+    """(n,) distances of the points to the centroids of their own clusters."""
+    return _own_distances(points, clusters.assignment, clusters.centroids).sqrt()
+
+
 def spread_seeds(n: int, count: int, distances: Callable[[int], Tensor], *, generator: torch.Generator) -> Tensor:
     """(count,) distinct ids of 0 … n − 1 by k-means++: the first uniform, the next by squared distance to the nearest
     one taken. Where all that is left lies on those taken, the next is uniform.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from evaluator.active_learning.kmeans import kmeans
+from evaluator.active_learning.kmeans import kmeans, own_distances
 from evaluator.active_learning.pool import Pool, pool_generator
 from evaluator.active_learning.state import State
 from evaluator.active_learning.strategies.uncertain import leads
@@ -27,12 +27,14 @@ class Opinion:
 @dataclass(frozen=True, kw_only=True)
 class Reason:
     """cluster: 1 … k of the whole pool, largest first, with `members` images; distance: of the image to its centre, on
-    features of length 1 (0 … 2); opinion: None before there is a head."""
+    features of length 1 (0 … 2); typicality: the share of the members that lie at least as far from it, 1 for the most
+    typical one; opinion: None before there is a head."""
 
     id: int
     cluster: int
     members: int
     distance: float
+    typicality: float
     opinion: Opinion | None
 
 
@@ -52,18 +54,25 @@ def reasons(state: State, chosen: Tensor) -> list[Reason]:
     return _reasons(state.pool, chosen, opinions)
 
 
-def reasons_of_start(pool: Pool, chosen: Tensor) -> list[Reason]:
-    """The same of a start: there is no head yet, so clusters only."""
-    return _reasons(pool, chosen, [None] * len(chosen))
+def reasons_of_start(pool: Pool, chosen: Tensor, generator: torch.Generator | None = None) -> list[Reason]:
+    """The same of a start: there is no head yet, so clusters only. With a `generator` in the state in which the
+    centroid start got its own, the clusters are those of that start."""
+    return _reasons(pool, chosen, [None] * len(chosen), generator)
 
 
-def _reasons(pool: Pool, chosen: Tensor, opinions: Sequence[Opinion | None]) -> list[Reason]:
-    clusters = kmeans(pool.directions, len(chosen), generator=pool_generator())
-    own = clusters.assignment[chosen]
-    distances = (pool.directions[chosen] - clusters.centroids[own]).norm(dim=1)
+def _reasons(
+    pool: Pool, chosen: Tensor, opinions: Sequence[Opinion | None], generator: torch.Generator | None = None
+) -> list[Reason]:
+    clusters = kmeans(pool.directions, len(chosen), generator=generator or pool_generator())
+    distances = own_distances(pool.directions, clusters)
     order = torch.argsort(clusters.sizes, descending=True, stable=True)
     number = torch.argsort(order) + 1
-    rows = zip(chosen.tolist(), number[own].tolist(), clusters.sizes[own].tolist(), distances.tolist(), opinions,
-               strict=True)  # fmt: skip
-    return [Reason(id=id_, cluster=cluster, members=members, distance=distance, opinion=opinion)
-            for id_, cluster, members, distance, opinion in rows]  # fmt: skip
+    found = []
+    for id_, opinion in zip(chosen.tolist(), opinions, strict=True):
+        cluster = clusters.assignment[id_]
+        beside = distances[clusters.assignment == cluster]
+        found.append(Reason(
+            id=id_, cluster=int(number[cluster]), members=len(beside), distance=float(distances[id_]),
+            typicality=float((beside >= distances[id_]).double().mean()), opinion=opinion,
+        ))  # fmt: skip
+    return found
