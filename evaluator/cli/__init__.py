@@ -11,7 +11,7 @@ from evaluator.errors import EvaluationFailed, InputError
 
 COMMANDS = (
     "import_ubench", "convert", "architectures", "validate", "answer", "score", "check_predictions", "forgetting",
-    "sweep", "interpolate", "merge", "active_learning", "label_efficiency", "study",
+    "sweep", "interpolate", "merge", "active_learning", "label_efficiency", "suggest", "study",
 )  # fmt: skip
 SHOWN_PROBLEMS = 50
 
