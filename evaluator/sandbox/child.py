@@ -5,6 +5,7 @@ before its job comes. Sees the open files of one job and the architectures that 
 """
 
 import ctypes
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
 
+from evaluator.active_learning.names import Strategy
 from evaluator.answering.material import Material
 from evaluator.answering.parts import Part, Resume
 from evaluator.answering.progress import Progress, StageClock
@@ -138,6 +140,27 @@ def _merge(spec: dict[str, Any], files: Files, pipe: BinaryIO) -> dict[str, Any]
             return write_merged(out, parts, spec["weights"], get_architecture(spec["architecture"]))
 
 
+def _suggest(spec: dict[str, Any], files: Files, pipe: BinaryIO) -> dict[str, Any]:
+    contents = {}
+    for name, descriptor in files.items():
+        with os.fdopen(descriptor, "rb") as file:
+            contents[name] = file.read()
+    from evaluator.suggest.file import suggest_from_files
+    from evaluator.suggest.vectors import VectorLimits
+
+    try:
+        return suggest_from_files(
+            contents["embeddings"], contents.get("labels"), json.loads(contents["earlier"]),
+            VectorLimits(**spec["vector_limits"]), count=spec["count"], strategy=Strategy(spec["strategy"]),
+            seed=spec["seed"],
+        )  # fmt: skip
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "can't allocate memory" not in str(error):
+            raise
+        message = "This needs more memory than is allowed. Send fewer images, or choose another strategy."
+        raise EvaluationFailed("out_of_memory", message, retry=False) from error
+
+
 def _material(spec: dict[str, Any], split: Split, files: Files, stack: ExitStack, under: str = "") -> Material:
     return Material(
         info=info_from_json(spec["info"]), split=split, items=from_stream(files[f"{under}items"]),
@@ -203,7 +226,9 @@ def _sparse(pipe: BinaryIO) -> Callable[[Progress], None]:
     return send
 
 
-TASKS = {"validate": _validate, "probe": _probe, "answer": _answer, "sweep": _sweep, "merge": _merge}
+TASKS = {
+    "validate": _validate, "probe": _probe, "answer": _answer, "sweep": _sweep, "merge": _merge, "suggest": _suggest,
+}  # fmt: skip
 
 if __name__ == "__main__":
     status = main()
