@@ -15,7 +15,7 @@ from django.db.models import Model as Table
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
-from leaderboard.models import Entry, Evaluation, Model, Release, Submission, User
+from leaderboard.models import Entry, Evaluation, Model, Release, Submission, Suggestion, User
 from leaderboard.models.releases import Visibility
 
 AnyUser = User | AnonymousUser
@@ -73,6 +73,11 @@ def get_evaluation(user: AnyUser, pk: UUID | str, *, to: Action = Action.VIEW) -
     if not may(user, to, evaluation.submission):
         raise PermissionDenied(f"you may not {to} this evaluation")
     return evaluation
+
+
+def get_suggestion(user: AnyUser, pk: UUID | str) -> Suggestion:
+    """One's own round of suggestions, or 404."""
+    return _one(visible_to(user, Suggestion.objects.select_related("owner")), pk=pk)
 
 
 def may(user: AnyUser, action: Action, submission: Submission) -> bool:
@@ -140,6 +145,7 @@ RULES: dict[type[Table], Callable[[AnyUser], Q]] = {
     Model: lambda user: Q(pk__in=_published(user, "model")) | _owned(user, "owner"),
     Submission: lambda user: Q(pk__in=_published(user, "submission")) | _owned(user, "owner"),
     Evaluation: lambda user: Q(pk__in=_published(user, "report__evaluation")) | _owned(user, "submission__owner"),
+    Suggestion: lambda user: _owned(user, "owner"),
 }
 
 

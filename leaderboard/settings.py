@@ -80,6 +80,8 @@ STUDY_TIMEOUT_S = env.number("STUDY_TIMEOUT_S", 6 * 3600, least=1)
 STUDY_THREADS = env.integer("STUDY_THREADS", 1, least=1)  # of the process that trains heads
 # Studies stand back while their release has anything to evaluate, but not for ever.
 STUDY_PATIENCE_S = env.number("STUDY_PATIENCE_S", 3600, least=0)
+SUGGESTIONS_PER_DAY = env.integer("SUGGESTIONS_PER_DAY", 50, least=1)  # rounds of "which images to label next", a user
+SUGGESTION_TIMEOUT_S = env.number("SUGGESTION_TIMEOUT_S", 300, least=1)
 ALLOW_WEAK_SANDBOX = env.flag("ALLOW_WEAK_SANDBOX", False)
 EVALUATION_DEVICE = env.choice("EVALUATION_DEVICE", "auto", ("auto", "cpu", "cuda"))
 # bf16 is faster on a GPU and not the official precision: entries made so are marked, with their agreement.

@@ -8,9 +8,10 @@ from leaderboard.models.people import QuotaSlot, TokenName, User
 from leaderboard.models.queue import Event, LogLine, QueueSwitch, WorkerStatus
 from leaderboard.models.releases import KeyRevision, Release
 from leaderboard.models.submissions import Evaluation, EvaluationPart, Submission
+from leaderboard.models.suggestions import Suggestion
 
 __all__ = [
     "Analysis", "AnalysisRequest", "BaseLink", "BoardRefresh", "BoardSnapshot", "Entry", "Evaluation",
     "EvaluationPart", "Event", "KeyRevision", "LabelEfficiency", "LogLine", "Model", "QueueSwitch", "QuotaSlot",
-    "Release", "Report", "StrategyRun", "Study", "Submission", "TokenName", "User", "WorkerStatus",
+    "Release", "Report", "StrategyRun", "Study", "Submission", "Suggestion", "TokenName", "User", "WorkerStatus",
 ]  # fmt: skip

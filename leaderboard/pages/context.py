@@ -8,7 +8,7 @@ from django.urls import reverse
 
 THEME_COOKIE = "theme"
 THEMES = ("auto", "light", "dark")
-PLACES = (("Boards", "home"), ("Models", "models"), ("Submit", "submit"), ("Rules", "rules"))
+PLACES = (("Boards", "home"), ("Models", "models"), ("Submit", "submit"), ("Label next", "suggest"), ("Rules", "rules"))
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:

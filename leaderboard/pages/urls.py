@@ -14,6 +14,7 @@ from leaderboard.pages import (
     organise_studies,
     releases,
     submissions,
+    suggest,
 )
 
 urlpatterns = [
@@ -49,6 +50,10 @@ urlpatterns = [
     path("submissions/<uuid:pk>/merge/", lineage.merge, name="submission-merge"),
     path("submissions/<uuid:pk>/soup/", lineage.soup, name="submission-soup"),
     path("submissions/<uuid:pk>/files/<str:name>", lineage.file, name="submission-file"),
+    path("suggest/", suggest.suggest, name="suggest"),
+    path("suggest/<uuid:pk>/", suggest.suggestion, name="suggestion"),
+    path("suggest/<uuid:pk>/next.csv", suggest.csv_list, name="suggestion-csv"),
+    path("suggest/<uuid:pk>/labels.csv", suggest.csv_labels, name="suggestion-labels"),
     path("account/", account.account, name="account"),
     path("account/tokens/", account.tokens_page, name="tokens"),
     path("account/tokens/<int:pk>/revoke/", account.revoke, name="token-revoke"),

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.db.models.functions import Now
 
-from leaderboard import outcomes, storage
+from leaderboard import outcomes, storage, suggestions
 from leaderboard.models import AnalysisRequest, BoardRefresh, Evaluation, Study, Submission, WorkerStatus
 from leaderboard.queue import Queue, claims, dispatch
 from leaderboard.states import EvaluationState, StudyState, SubmissionState
@@ -68,6 +68,8 @@ def _unserved(queue: Queue) -> int:
     if claims.is_paused(queue):
         return 0
     waiting = claims.waiting(queue).count()
+    if queue is suggestions.QUEUE:
+        waiting += suggestions.waiting().count()
     if queue is Queue.SCORE:
         waiting += BoardRefresh.objects.count() + AnalysisRequest.objects.count()
     return waiting

@@ -10,12 +10,12 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
 from evaluator.errors import EvaluationFailed, InputError
-from leaderboard import outcomes, states
+from leaderboard import outcomes, states, suggestions
 from leaderboard.lineage import analyses
 from leaderboard.queue import Queue, claims, dispatch
 from leaderboard.queue.claims import Claim, Heartbeat
 from leaderboard.states import TransitionRefused
-from leaderboard.workers import boards, fitness, run, score, study, validate
+from leaderboard.workers import boards, fitness, run, score, study, suggest, validate
 from leaderboard.workers.presence import Presence, worker_name
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def drain(queue_name: str) -> int:
             if claim := claims.claim(queue, worker):
                 work(claim, HANDLERS[queue])
                 taken += 1
-            elif queue is not Queue.SCORE or claims.is_paused(queue) or not (_rebuild_boards() + _serve_analyses()):
+            elif claims.is_paused(queue) or not MORE.get(queue, lambda: 0)():
                 break
     except LOST_DATABASE as error:
         log.warning("%s lost the database, what it held comes back when its lease ends: %s", worker, error)
@@ -85,6 +85,14 @@ def _serve_analyses() -> int:
         except Exception:
             log.exception("the analyses of link %s could not be made; the reconciler will have it tried again", link)
     return served
+
+
+def _serve_scorer() -> int:
+    return _rebuild_boards() + _serve_analyses()
+
+
+# What workers of a queue do when nothing is left to claim; how many pieces they found.
+MORE: dict[Queue, Callable[[], int]] = {Queue.SCORE: _serve_scorer, suggestions.QUEUE: suggest.serve_next}
 
 
 def _end(claim: Claim, error: Exception) -> None:

@@ -24,7 +24,7 @@ OPEN = {
 }  # fmt: skip
 SIGNED_IN = {
     "submit": "/submit/?architecture=ViT-B-32", "submit-predictions": "/submit/?kind=predictions",
-    "account": "/account/",
+    "suggest": "/suggest/", "account": "/account/",
     "tokens": "/account/tokens/", "organise": "/organise/", "organise-scored": "/organise/?state=scored",
     "confirm": "/organise/queues/evaluate/pause/",
 }  # fmt: skip

@@ -3,7 +3,10 @@
 from typing import Any
 from uuid import uuid4
 
-from leaderboard.models import Evaluation, KeyRevision, Model, Release, Submission, User
+from evaluator.active_learning.names import HeadKind, Strategy
+from evaluator.active_learning.suggestion import Basis, Pick
+from evaluator.active_learning.suggestion import Suggestion as Found
+from leaderboard.models import Evaluation, KeyRevision, Model, Release, Submission, Suggestion, User
 from leaderboard.states import EvaluationState, SubmissionState
 
 INFO = {
@@ -42,3 +45,15 @@ def make_submission(owner: User, release: Release, state: str = SubmissionState.
 def make_evaluation(submission: Submission, state: str = EvaluationState.QUEUED, **fields: Any) -> Evaluation:
     fields.setdefault("split", "test")
     return Evaluation.objects.create(submission=submission, state=state, **fields)
+
+
+def make_suggestion(owner: User, **fields: Any) -> Suggestion:
+    """A round that is done, of one image."""
+    pick = Pick(id="a.tif", group=1, members=3, typicality=1.0)
+    found = Found(
+        basis=Basis.IMAGES, strategy=Strategy.DROPQUERY, head=HeadKind.PAPER, seed=0, images=3, labelled={},
+        picks=(pick,),
+    )  # fmt: skip
+    given = {"state": "done", "document": found.as_dict(), "count": 1, "strategy": "dropquery", "name": "plate"}
+    file = {"embeddings_name": "plate.npz", "embeddings_sha256": "0" * 64, "embeddings_size": 1}
+    return Suggestion.objects.create(owner=owner, **(file | given | fields))

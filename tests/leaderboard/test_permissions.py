@@ -6,13 +6,13 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
 from leaderboard import permissions
-from leaderboard.models import Evaluation, Model, Release, Report, Submission
+from leaderboard.models import Evaluation, Model, Release, Report, Submission, Suggestion
 from leaderboard.models.releases import Visibility
 from leaderboard.permissions import Action
 from leaderboard.publication import publish
 from leaderboard.states import EvaluationState
 from leaderboard.submissions import withdraw
-from tests.builders.leaderboard import make_evaluation, make_release, make_submission, make_user
+from tests.builders.leaderboard import make_evaluation, make_release, make_submission, make_suggestion, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -108,6 +108,15 @@ def test_model_is_edited_by_its_owner_only(people, submission):
         permissions.get_model(people["stranger"], slug, to_edit=True)
 
 
+def test_suggestions_are_their_owners_alone_and_organisers(people):
+    row = make_suggestion(people["owner"])
+    for name in ("owner", "staff"):
+        assert permissions.get_suggestion(people[name], row.pk) == row
+    for user in (people["stranger"], AnonymousUser()):
+        with pytest.raises(Http404):
+            permissions.get_suggestion(user, row.pk)
+
+
 @pytest.mark.parametrize("address", ["", "not-a-uuid", "00000000-0000-0000-0000-000000000000", "\x00"])
 def test_nonsense_addresses_are_not_found(people, address):
     with pytest.raises(Http404):
@@ -117,4 +126,4 @@ def test_nonsense_addresses_are_not_found(people, address):
 
 
 def test_rules_cover_every_table_that_people_ask_for():
-    assert set(permissions.RULES) == {Release, Model, Submission, Evaluation}
+    assert set(permissions.RULES) == {Release, Model, Submission, Evaluation, Suggestion}

@@ -4,6 +4,8 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from tests.builders.leaderboard import make_suggestion
+
 pytestmark = pytest.mark.django_db
 
 SIGN_IN = "sign in"
@@ -42,6 +44,10 @@ RULES = {
     "submission-merge": ({"pk": "hidden"}, (SIGN_IN, 404, 404, 404)),  # nothing was swept
     "submission-soup": ({"pk": "hidden"}, (SIGN_IN, 404, 404, 404)),  # nothing was tuned from it
     "submission-file": ({"pk": "hidden", "name": "none"}, (SIGN_IN, 404, 404, 404)),
+    "suggest": ({}, SIGNED_IN),
+    "suggestion": ({"pk": "suggestion"}, OWN_SECRET),
+    "suggestion-csv": ({"pk": "suggestion"}, OWN_SECRET),
+    "suggestion-labels": ({"pk": "suggestion"}, OWN_SECRET),
     "account": ({}, SIGNED_IN),
     "tokens": ({}, SIGNED_IN),
     "token-revoke": ({"pk": 1}, (SIGN_IN, 405, 405, 405)),
@@ -107,7 +113,10 @@ def test_address(name, standing):
     from django.urls import reverse
 
     arguments, expected = RULES[name]
-    places = {"hidden": standing.hidden.pk, "evaluation": standing.hidden.evaluations.first().pk}
+    places = {
+        "hidden": standing.hidden.pk, "evaluation": standing.hidden.evaluations.first().pk,
+        "suggestion": make_suggestion(standing.owner).pk,
+    }  # fmt: skip
     address = reverse(name, kwargs={key: places.get(value, value) for key, value in arguments.items()})
     answers = []
     for user in (None, standing.stranger, standing.owner, standing.staff):
