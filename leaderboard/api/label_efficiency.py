@@ -32,7 +32,7 @@ class IntervalSerializer(serializers.Serializer):
     high = serializers.FloatField(allow_null=True)
 
 
-class CellSerializer(serializers.Serializer):
+class EfficiencyCellSerializer(serializers.Serializer):
     """One encoder on one dataset."""
 
     aulc = IntervalSerializer(allow_null=True, help_text="on log2 labels, chance-corrected")
@@ -61,7 +61,7 @@ class EfficiencyRowSerializer(serializers.Serializer):
     labels_to = serializers.DictField(allow_null=True)
     zero_shot = IntervalSerializer(allow_null=True)
     ceiling = IntervalSerializer(allow_null=True)
-    per_dataset = serializers.DictField(child=CellSerializer(), help_text="by slug")
+    per_dataset = serializers.DictField(child=EfficiencyCellSerializer(), help_text="by slug")
     stale = serializers.BooleanField()
     unranked_reason = serializers.CharField(allow_blank=True)
 
