@@ -14,7 +14,7 @@ from evaluator.release.schema import Split
 from evaluator.weights.adapter import is_adapter
 from leaderboard import architectures, bases, permissions
 from leaderboard.intake import NewSubmission
-from leaderboard.lineage_forms import TargetForm
+from leaderboard.lineage.forms import TargetForm
 from leaderboard.models import Model, Release, Submission, User
 from leaderboard.models.submissions import SubmissionKind
 from leaderboard.numbers import large

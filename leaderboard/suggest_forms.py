@@ -6,10 +6,10 @@ from typing import Any
 from django import forms
 
 from evaluator.active_learning.names import Strategy
-from evaluator.active_learning.suggestion import Suggestion
+from evaluator.active_learning.suggesting.suggestion import Suggestion
 from evaluator.suggest.labels import MAX_LABEL_CHARS
 from evaluator.suggest.vectors import MAX_DIMENSIONS, MIB
-from leaderboard.lineage_forms import RefusableForm
+from leaderboard.lineage.forms import RefusableForm
 from leaderboard.numbers import count
 from leaderboard.suggestions import LIMITS, MAX_COUNT, MAX_LABELS_FILE
 from leaderboard.uploads import Received, received

@@ -13,7 +13,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from evaluator.active_learning.names import Strategy
-from evaluator.active_learning.suggestion import Suggestion as Found
+from evaluator.active_learning.suggesting.suggestion import Suggestion as Found
 from evaluator.errors import InputError, Problem
 from evaluator.suggest.labels import MAX_LABEL_CHARS
 from evaluator.suggest.vectors import MIB, VectorLimits

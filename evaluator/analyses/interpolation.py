@@ -28,7 +28,7 @@ from evaluator.analyses.ensemble import ensemble_choices
 from evaluator.analyses.selection import BEST_MACRO, WITHIN_ONE_POINT, best_macro, within_one_point
 from evaluator.analyses.splits import SplitKey, load_split, marks_of
 from evaluator.analyses.target import Target, target_document
-from evaluator.answering.sweep_answers import answers_at
+from evaluator.answering.sweeps.sweep_answers import answers_at
 from evaluator.answers import align
 from evaluator.errors import InputError, Problem
 from evaluator.release.schema import Split

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluator.answering import contrastive
 from evaluator.answering.answered import Agreement, Answered
 from evaluator.answering.choose import pairs_of
+from evaluator.answering.families import contrastive
 from evaluator.answering.parts import Resume
 from evaluator.answering.progress import StageClock
 from evaluator.answering.questions import Asked

@@ -8,11 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from evaluator.answering import contrastive, detection, generative
 from evaluator.answering.agreement import agreement_with_fp32
 from evaluator.answering.answered import Answered
 from evaluator.answering.embeddings import Embeddings, named_embeddings, write_embeddings
-from evaluator.answering.localisation import ask_localisation
+from evaluator.answering.families import contrastive, detection, generative
+from evaluator.answering.families.localisation import ask_localisation
 from evaluator.answering.material import Material, open_material
 from evaluator.answering.parts import Resume
 from evaluator.answering.progress import OnProgress, Stage, StageClock

@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from evaluator.active_learning.curves import curves_of
+from evaluator.active_learning.experiments.curves import curves_of
+from evaluator.active_learning.experiments.pools import read_pool
 from evaluator.active_learning.names import HeadKind, Start, Strategy, own_start
-from evaluator.active_learning.pools import read_pool
 from evaluator.active_learning.tasks import StrategyTask
 from evaluator.cli.files import require_file, write_document
 from evaluator.cli.progress import ProgressLine
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
         per_round=pool.data.n_classes if args.per_round is None else args.per_round, seeds=seeds,
     )  # fmt: skip
     _check_budget(task)
-    from evaluator.active_learning import runs  # torch, which --help and wrong input need not wait for
+    from evaluator.active_learning.experiments import runs  # torch, which --help and wrong input need not wait for
     from evaluator.encoders.device import prepare_device
 
     with ProgressLine() as line:

@@ -16,7 +16,7 @@ from evaluator.analyses.forgetting import analysis_head
 from evaluator.analyses.interpolation import score_sweep
 from evaluator.analyses.splits import SplitKey, load_split
 from evaluator.analyses.target import Target, parse_target, target_rows
-from evaluator.answering.sweep_answers import read_sweep, write_sweep_run
+from evaluator.answering.sweeps.sweep_answers import read_sweep, write_sweep_run
 from evaluator.architectures.registry import find_architecture
 from evaluator.cli.answer import add_how
 from evaluator.cli.files import require_file, write_document

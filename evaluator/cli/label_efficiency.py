@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from evaluator.active_learning.soundness import curve_task
+from evaluator.active_learning.studies.soundness import curve_task
 from evaluator.active_learning.tasks import CurveResult, CurveTask
-from evaluator.analyses.efficiency import Efficiency, Evaluated, Facts, efficiency, not_measured
-from evaluator.analyses.efficiency_board import mean_area
-from evaluator.analyses.fine import (
+from evaluator.analyses.forgetting import analysis_head
+from evaluator.analyses.labels.efficiency import Efficiency, Evaluated, Facts, efficiency, not_measured
+from evaluator.analyses.labels.efficiency_board import mean_area
+from evaluator.analyses.labels.fine import (
     FineDataset,
     Side,
     Vectors,
@@ -24,7 +25,6 @@ from evaluator.analyses.fine import (
     whole,
     zero_shot_marks,
 )
-from evaluator.analyses.forgetting import analysis_head
 from evaluator.analyses.splits import load_split, marks_of
 from evaluator.answering.embeddings import read_embeddings
 from evaluator.answering.progress import Progress
@@ -168,7 +168,7 @@ def _encode(args: argparse.Namespace, sides: _Sides, line: ProgressLine) -> _Enc
 
 
 def _measure(args: argparse.Namespace, sides: _Sides, encoded: _Encoded, line: ProgressLine) -> list[Efficiency]:
-    from evaluator.active_learning.study import perform
+    from evaluator.active_learning.studies.study import perform
     from evaluator.encoders.device import prepare_device
 
     device, draws = prepare_device(args.device), sides.evaluated.draws()

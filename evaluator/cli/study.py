@@ -1,4 +1,4 @@
-"""`study`: the process in which heads are trained; started by others (evaluator.active_learning.process)."""
+"""`study`: the process in which heads are trained; started by others (evaluator.active_learning.studies.process)."""
 
 import argparse
 import os
@@ -6,12 +6,12 @@ import sys
 import threading
 from pathlib import Path
 
-from evaluator.active_learning.exchange import read_task, read_work, write_problems, write_result
+from evaluator.active_learning.studies.exchange import read_task, read_work, write_problems, write_result
 from evaluator.errors import InputError
 
 EXAMPLE = """\
 example:
-  python -m evaluator study FOLDER      a folder that evaluator.active_learning.exchange wrote
+  python -m evaluator study FOLDER      a folder that evaluator.active_learning.studies.exchange wrote
 """
 
 
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> None:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     kinds, nice = read_work(args.folder)
     os.nice(nice)
-    from evaluator.active_learning.study import perform  # torch, after this process has stepped back
+    from evaluator.active_learning.studies.study import perform  # torch, after this process has stepped back
 
     for place, kind in enumerate(kinds):
 

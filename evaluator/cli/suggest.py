@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluator.active_learning.names import HeadKind, Strategy
-from evaluator.active_learning.suggestion import Suggestion
+from evaluator.active_learning.suggesting.suggestion import Suggestion
 from evaluator.answering.progress import Progress
 from evaluator.architectures.architecture import Architecture, Family
 from evaluator.architectures.registry import find_architecture
@@ -20,10 +20,10 @@ from evaluator.cli.progress import ProgressLine
 from evaluator.cli.validate import add_architecture, add_base
 from evaluator.encoders.choices import Device, Precision
 from evaluator.errors import InputError, Problem
-from evaluator.suggest.develop import Planes, Recipe, parse_channels
-from evaluator.suggest.folder import Folder, list_images
+from evaluator.suggest.images.develop import Planes, Recipe, parse_channels
+from evaluator.suggest.images.folder import Folder, list_images
+from evaluator.suggest.images.normalise import parse_normalisation
 from evaluator.suggest.labels import Labels, read_labels
-from evaluator.suggest.normalise import parse_normalisation
 from evaluator.suggest.prepare import Prepared, read_developed
 from evaluator.suggest.sheet import sheet, thumbnail
 from evaluator.suggest.tables import check_labels_are_kept, labels_csv, next_csv
@@ -220,7 +220,7 @@ def _of_distinct(labels: Labels, twins: Mapping[str, str]) -> Labels:
 def _choose_and_write(
     args: argparse.Namespace, recipe: Recipe, material: Material, labels: Labels, given: Labels, folder: Folder | None
 ) -> None:
-    from evaluator.active_learning.suggest import suggest
+    from evaluator.active_learning.suggesting.suggest import suggest
 
     suggestion = suggest(
         material.features, material.ids, labels, count=args.count, strategy=args.strategy, head=args.head,

@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from evaluator.answering.progress import Progress
-from evaluator.answering.sweep_answers import MAX_ALPHAS, check_alphas, write_sweep_run
+from evaluator.answering.sweeps.sweep_answers import MAX_ALPHAS, check_alphas, write_sweep_run
 from evaluator.architectures.registry import find_architecture
 from evaluator.cli.answer import add_how, settings_of
 from evaluator.cli.files import require_file, writing
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
         base = stack.enter_context(open_checkpoint(args.base))
         tuned = stack.enter_context(open_checkpoint(args.tuned, base_of(args)))
         line = stack.enter_context(ProgressLine())
-        from evaluator.answering.sweep import sweep_release
+        from evaluator.answering.sweeps.sweep import sweep_release
 
         def show(progress: Progress) -> None:
             line.show(progress.stage.value, progress.done, progress.total)

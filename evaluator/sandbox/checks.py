@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evaluator.answering.embeddings import Embeddings, named_embeddings
-from evaluator.answering.localisation import FOUND, ask_localisation
+from evaluator.answering.families.localisation import FOUND, ask_localisation
 from evaluator.answering.questions import PROTOCOLS, ask
-from evaluator.answering.sweep_answers import GIVEN, NON_FINITE, keeps_scores, name_rows
+from evaluator.answering.sweeps.sweep_answers import GIVEN, NON_FINITE, keeps_scores, name_rows
 from evaluator.answers import ABSTAINED, ANSWER_BOX, ANSWERS, MAX_REPLY_CHARS, ROW_ID, Protocol
 from evaluator.architectures.architecture import Family
 from evaluator.errors import InputError

@@ -113,7 +113,7 @@ def _answer(spec: dict[str, Any], files: Files, pipe: BinaryIO) -> dict[str, Any
 def _sweep(spec: dict[str, Any], files: Files, pipe: BinaryIO) -> dict[str, Any]:
     with ExitStack() as stack:
         base, tuned = (_open_weights(files, stack, under) for under in ("base/", "tuned/"))
-        from evaluator.answering.sweep import sweep_splits
+        from evaluator.answering.sweeps.sweep import sweep_splits
 
         architecture = get_architecture(spec["architecture"])
         materials = [_material(spec, Split(split), files, stack, f"{split}/") for split in spec["splits"]]
@@ -145,7 +145,7 @@ def _suggest(spec: dict[str, Any], files: Files, pipe: BinaryIO) -> dict[str, An
     for name, descriptor in files.items():
         with os.fdopen(descriptor, "rb") as file:
             contents[name] = file.read()
-    from evaluator.suggest.file import suggest_from_files
+    from evaluator.suggest.images.file import suggest_from_files
     from evaluator.suggest.vectors import VectorLimits
 
     try:

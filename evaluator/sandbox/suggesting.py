@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluator.active_learning.names import Strategy
-from evaluator.active_learning.suggestion import Pick, Suggestion, suggestion_from
+from evaluator.active_learning.suggesting.suggestion import Pick, Suggestion, suggestion_from
 from evaluator.encoders.choices import Device
 from evaluator.errors import EvaluationFailed
 from evaluator.sandbox import parent

@@ -12,7 +12,7 @@ from evaluator.answering.material import Material, open_material
 from evaluator.answering.parts import Resume
 from evaluator.answering.progress import Progress, Stage, StageClock
 from evaluator.answering.questions import default_protocol, require_protocol
-from evaluator.answering.sweep_answers import check_alphas
+from evaluator.answering.sweeps.sweep_answers import check_alphas
 from evaluator.answers import Protocol
 from evaluator.architectures.architecture import Architecture
 from evaluator.architectures.registry import get_architecture

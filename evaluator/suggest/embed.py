@@ -1,6 +1,6 @@
 """Images of a folder through an encoder. In: a checkpoint, a recipe, files; out: one vector per distinct image.
 
-Crops, batches and encoder are those with which a split is answered (evaluator.answering.contrastive).
+Crops, batches and encoder are those with which a split is answered (evaluator.answering.families.contrastive).
 """
 
 from collections.abc import Callable, Sequence
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluator.answering.contrastive import embed_images
-from evaluator.answering.halving import Halving
+from evaluator.answering.families.contrastive import embed_images
+from evaluator.answering.families.halving import Halving
 from evaluator.answering.parts import Resume
 from evaluator.answering.progress import Progress, Stage, StageClock
 from evaluator.answering.settings import BATCH_SIZES
@@ -22,7 +22,7 @@ from evaluator.encoders.choices import Device, Precision
 from evaluator.encoders.device import device_name, prepare_device
 from evaluator.encoders.loading import load_model, match_architecture
 from evaluator.pixels.files import open_crops
-from evaluator.suggest.develop import Recipe
+from evaluator.suggest.images.develop import Recipe
 from evaluator.suggest.prepare import Prepared, pixel_file, prepare
 from evaluator.suggest.store import key_of, read_kept, write_kept
 from evaluator.weights.checkpoint import Checkpoint

@@ -21,8 +21,8 @@ from evaluator.errors import EvaluationFailed, InputError, ProblemLog
 from evaluator.pixels.crop import Pixels, crop
 from evaluator.pixels.files import AT_ONCE, MAX_DECODERS
 from evaluator.pixels.recipe import CropRecipe
-from evaluator.suggest.develop import Developed, Recipe, develop
-from evaluator.suggest.read import read_file, read_stored
+from evaluator.suggest.images.develop import Developed, Recipe, develop
+from evaluator.suggest.images.read import read_file, read_stored
 
 OnDone = Callable[[int, int], None]  # done, of
 

@@ -11,7 +11,7 @@ from importlib.resources import files
 
 from PIL import Image
 
-from evaluator.active_learning.suggestion import Basis, Pick, Suggestion
+from evaluator.active_learning.suggesting.suggestion import Basis, Pick, Suggestion
 from evaluator.suggest.words import counted, doubt, how_chosen, place
 
 THUMBNAIL_PX = 360

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from evaluator.active_learning.suggestion import Suggestion
+from evaluator.active_learning.suggesting.suggestion import Suggestion
 from evaluator.errors import InputError
 from evaluator.suggest.labels import HEADER
 from evaluator.suggest.words import reason

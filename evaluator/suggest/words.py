@@ -1,7 +1,7 @@
 """Reasons in plain words. In: Suggestion; out: sentences for the sheet, the table and the page. Torch-free."""
 
 from evaluator.active_learning.names import Strategy
-from evaluator.active_learning.suggestion import Basis, Pick, Suggestion
+from evaluator.active_learning.suggesting.suggestion import Basis, Pick, Suggestion
 
 UNDECIDED = 0.2  # a lead of the first class over the second, in probability
 TYPICAL, UNUSUAL = 0.75, 0.25  # of the share of a group's members that are less typical

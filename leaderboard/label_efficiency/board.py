@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from uuid import UUID
 
-from evaluator.analyses.efficiency_board import Area, Board, mean_area, rank_efficiency
-from evaluator.analyses.efficiency_board import Row as Ranked
+from evaluator.analyses.labels.efficiency_board import Area, Board, mean_area, rank_efficiency
+from evaluator.analyses.labels.efficiency_board import Row as Ranked
 from evaluator.release.schema import Split
 from evaluator.release.tasks import dataset_slug
 from evaluator.scoring.index import Group

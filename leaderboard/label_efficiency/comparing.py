@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from evaluator.active_learning.names import Start
-from evaluator.analyses.strategies import comparison, pooled
+from evaluator.analyses.labels.strategies import comparison, pooled
 from evaluator.errors import InputError
 from evaluator.release.info import info_from_json
 from evaluator.release.tasks import dataset_slug

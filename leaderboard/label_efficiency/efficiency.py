@@ -11,11 +11,18 @@ from django.db.models.functions import Now
 from numpy.typing import NDArray
 
 from evaluator.active_learning import ACTIVE_LEARNING_VERSION
-from evaluator.active_learning.soundness import curve_task
+from evaluator.active_learning.studies.soundness import curve_task
 from evaluator.active_learning.tasks import CurveResult, CurveTask, Result, Task
-from evaluator.analyses.efficiency import EFFICIENCY_VERSION, Efficiency, Evaluated, Facts, efficiency, not_measured
-from evaluator.analyses.fine import FineDataset
 from evaluator.analyses.forgetting import analysis_head
+from evaluator.analyses.labels.efficiency import (
+    EFFICIENCY_VERSION,
+    Efficiency,
+    Evaluated,
+    Facts,
+    efficiency,
+    not_measured,
+)
+from evaluator.analyses.labels.fine import FineDataset
 from evaluator.errors import InputError
 from evaluator.release.info import info_from_json
 from evaluator.scoring import report_digest

@@ -9,9 +9,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluator.analyses.draws import Draws
-from evaluator.analyses.fine import FineDataset, Side, Vectors, vectors_of, whole, zero_shot_marks
-from evaluator.analyses.fine import fine_datasets as fine_datasets_of
+from evaluator.analyses.labels.draws import Draws
+from evaluator.analyses.labels.fine import FineDataset, Side, Vectors, vectors_of, whole, zero_shot_marks
+from evaluator.analyses.labels.fine import fine_datasets as fine_datasets_of
 from evaluator.analyses.splits import load_split
 from evaluator.answering.embeddings import read_embeddings
 from evaluator.release.schema import Split

@@ -42,7 +42,7 @@ class EfficiencyDataset:
 
 @dataclass(frozen=True, kw_only=True)
 class EfficiencyCell:
-    """One encoder on one dataset, as its document has it (evaluator.analyses.efficiency)."""
+    """One encoder on one dataset, as its document has it (evaluator.analyses.labels.efficiency)."""
 
     aulc: Interval | None  # on log2 labels, chance-corrected, with the labels that all encoders share
     gain: Interval | None  # of its own choice over these
@@ -97,8 +97,8 @@ class EfficiencyBoard:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Query strategies compared (evaluator.analyses.strategies), from one start. dataset and encoder None: pooled over
-    those that the reader may know of; else slugs."""
+    """Query strategies compared (evaluator.analyses.labels.strategies), from one start. dataset and encoder None:
+    pooled over those that the reader may know of; else slugs."""
 
     dataset: str | None
     title: str  # of the dataset; empty when pooled

@@ -12,11 +12,11 @@ from django.db.models.functions import Now
 
 from evaluator.active_learning import ACTIVE_LEARNING_VERSION
 from evaluator.active_learning.names import HeadKind, Start, Strategy
-from evaluator.active_learning.soundness import sound
+from evaluator.active_learning.studies.soundness import sound
 from evaluator.active_learning.tasks import StrategyResult, StrategyTask
-from evaluator.analyses.fine import FineDataset
 from evaluator.analyses.forgetting import analysis_head
-from evaluator.analyses.strategies import STRATEGIES_VERSION, run_document
+from evaluator.analyses.labels.fine import FineDataset
+from evaluator.analyses.labels.strategies import STRATEGIES_VERSION, run_document
 from evaluator.errors import InputError
 from evaluator.release.info import info_from_json
 from evaluator.scoring import report_digest

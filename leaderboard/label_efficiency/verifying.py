@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluator.active_learning.process import perform_apart
+from evaluator.active_learning.studies.process import perform_apart
 from evaluator.scoring import canonical_json, report_digest
 from leaderboard.label_efficiency import efficiency, strategies
 from leaderboard.models import LabelEfficiency, Release, StrategyRun

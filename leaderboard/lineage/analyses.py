@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from evaluator.analyses import ANALYSIS_VERSION
 from evaluator.analyses.forgetting import Side, forgetting
 from evaluator.analyses.interpolation import score_sweep
-from evaluator.answering.sweep_answers import read_sweep
+from evaluator.answering.sweeps.sweep_answers import read_sweep
 from evaluator.errors import InputError
 from evaluator.release.read import read_questions
 from evaluator.release.schema import Split

@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
                 ('problems', models.JSONField(blank=True, default=list, help_text='the first 1,000')),
                 ('problem_counts', models.JSONField(blank=True, default=dict, help_text='exact number of problems per code')),
                 ('labels', models.JSONField(blank=True, default=dict, help_text='id → label: all that the round stands on')),
-                ('document', models.JSONField(blank=True, help_text='evaluator.active_learning.suggestion', null=True)),
+                ('document', models.JSONField(blank=True, help_text='evaluator.active_learning.suggesting.suggestion', null=True)),
                 ('attempts', models.PositiveSmallIntegerField(default=0)),
                 ('not_before', models.DateTimeField(blank=True, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),

@@ -39,7 +39,7 @@ class Suggestion(db.Model):
     problems = db.JSONField(default=list, blank=True, help_text="the first 1,000")
     problem_counts = db.JSONField(default=dict, blank=True, help_text="exact number of problems per code")
     labels = db.JSONField(default=dict, blank=True, help_text="id → label: all that the round stands on")
-    document = db.JSONField(null=True, blank=True, help_text="evaluator.active_learning.suggestion")
+    document = db.JSONField(null=True, blank=True, help_text="evaluator.active_learning.suggesting.suggestion")
     attempts = db.PositiveSmallIntegerField(default=0)
     not_before = db.DateTimeField(null=True, blank=True)
     created_at = db.DateTimeField(auto_now_add=True)

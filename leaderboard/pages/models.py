@@ -23,7 +23,9 @@ from leaderboard.forms import ModelForm
 from leaderboard.lineage import choices, reading
 from leaderboard.models import Entry, Model, Release
 from leaderboard.numbers import position
-from leaderboard.pages import efficiency_section, pairs, runs
+from leaderboard.pages import runs
+from leaderboard.pages.labels import efficiency_section
+from leaderboard.pages.tuned import pairs
 from leaderboard.runs import read_run
 
 SPLITS = [Split.TEST, Split.SEALED, Split.DEV]  # hidden ones first: they are what counts

@@ -19,7 +19,9 @@ from leaderboard.forms import SUBMIT_FORMS, CheckpointForm, SubmitForm
 from leaderboard.lineage import choices, reading
 from leaderboard.models import LogLine, Model, Submission, User
 from leaderboard.models.submissions import SubmissionKind
-from leaderboard.pages import architectures, efficiency_section, pairs, reports, states
+from leaderboard.pages import architectures, reports, states
+from leaderboard.pages.labels import efficiency_section
+from leaderboard.pages.tuned import pairs
 from leaderboard.permissions import Action
 from leaderboard.quota import QuotaExceeded
 

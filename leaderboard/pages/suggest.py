@@ -9,8 +9,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from evaluator.active_learning.suggestion import Suggestion as Found
-from evaluator.active_learning.suggestion import suggestion_from
+from evaluator.active_learning.suggesting.suggestion import Suggestion as Found
+from evaluator.active_learning.suggesting.suggestion import suggestion_from
 from evaluator.errors import InputError
 from evaluator.suggest.tables import labels_csv, next_csv
 from evaluator.suggest.words import doubt, how_chosen, place

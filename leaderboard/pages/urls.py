@@ -7,8 +7,6 @@ from leaderboard.pages import (
     architectures,
     boards,
     home,
-    label_efficiency,
-    lineage,
     models,
     organise,
     organise_studies,
@@ -16,6 +14,8 @@ from leaderboard.pages import (
     submissions,
     suggest,
 )
+from leaderboard.pages.labels import label_efficiency
+from leaderboard.pages.tuned import lineage
 
 urlpatterns = [
     path("", home.home, name="home"),

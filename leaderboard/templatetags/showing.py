@@ -10,7 +10,8 @@ from django.utils.safestring import SafeString
 
 from leaderboard import numbers
 from leaderboard.boards import render
-from leaderboard.pages import pairs, states
+from leaderboard.pages import states
+from leaderboard.pages.tuned import pairs
 
 register = template.Library()
 register.filter("percent", numbers.percent)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from evaluator.active_learning.process import perform_apart
+from evaluator.active_learning.studies.process import perform_apart
 from evaluator.active_learning.tasks import Result, Task
 from evaluator.errors import EvaluationFailed, InputError
 from leaderboard.label_efficiency import efficiency, strategies

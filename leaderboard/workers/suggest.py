@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 
 from evaluator.active_learning.names import Strategy
-from evaluator.active_learning.suggestion import Suggestion as Suggested
+from evaluator.active_learning.suggesting.suggestion import Suggestion as Suggested
 from evaluator.errors import EvaluationFailed, InputError
 from evaluator.sandbox import SuggestJob, suggest_in_child
 from leaderboard import storage, suggestions

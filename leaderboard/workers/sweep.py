@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from evaluator.answering.parts import Resume
-from evaluator.answering.sweep_answers import write_sweep
+from evaluator.answering.sweeps.sweep_answers import write_sweep
 from evaluator.answers import Protocol
 from evaluator.encoders.choices import Device, Precision
 from evaluator.errors import EvaluationFailed

@@ -25,12 +25,12 @@ from sklearn.cluster import KMeans
 from torch import Tensor, nn
 from torch.nn import functional
 
+from evaluator.active_learning.experiments.metrics import accuracy, aulc_linear
+from evaluator.active_learning.experiments.runs import run
 from evaluator.active_learning.fits import fit_of
 from evaluator.active_learning.generators import generator_of
-from evaluator.active_learning.metrics import accuracy, aulc_linear
 from evaluator.active_learning.names import HeadKind, Strategy, own_start
 from evaluator.active_learning.pool import Pool
-from evaluator.active_learning.runs import run
 from evaluator.active_learning.state import State
 from evaluator.active_learning.strategies.table import ask
 from evaluator.active_learning.tasks import Data, StrategyResult, StrategyTask

@@ -13,8 +13,8 @@ import numpy as np
 
 from demo.generate.__main__ import generate
 from demo.generate.plan import source_rules
-from evaluator.answering import contrastive
 from evaluator.answering.answered import Answered
+from evaluator.answering.families import contrastive
 from evaluator.answering.material import open_material
 from evaluator.answering.parts import Resume
 from evaluator.answering.progress import StageClock

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from evaluator.answering.generative import answer
+from evaluator.answering.families.generative import answer
 from evaluator.answering.material import Material, open_material
 from evaluator.answering.parts import Resume
 from evaluator.answering.progress import StageClock

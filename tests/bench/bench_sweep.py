@@ -28,8 +28,8 @@ from safetensors.torch import load_file, save_file
 
 from evaluator.answering.questions import ask
 from evaluator.answering.settings import BATCH_SIZES, RunSettings
-from evaluator.answering.sweep import Sweep, sweep_release
-from evaluator.answering.sweep_answers import answers_at
+from evaluator.answering.sweeps.sweep import Sweep, sweep_release
+from evaluator.answering.sweeps.sweep_answers import answers_at
 from evaluator.answers import ABSTAINED, Protocol
 from evaluator.architectures.architecture import Architecture, Preprocessing
 from evaluator.architectures.open_clip_config import describe

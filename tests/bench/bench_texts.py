@@ -15,7 +15,7 @@ import numpy as np
 import open_clip
 import torch
 
-from evaluator.answering.contrastive import embed_texts
+from evaluator.answering.families.contrastive import embed_texts
 from evaluator.answering.progress import StageClock
 from evaluator.answering.settings import BATCH_SIZES
 from evaluator.architectures.architecture import Family

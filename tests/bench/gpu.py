@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evaluator.answering.contrastive import embed_images
-from evaluator.answering.halving import Halving
+from evaluator.answering.families.contrastive import embed_images
+from evaluator.answering.families.halving import Halving
 from evaluator.answering.parts import Resume
 from evaluator.answering.progress import StageClock
 from evaluator.answering.settings import BATCH_SIZES

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from evaluator.active_learning.orders import budgets_for, label_orders
+from evaluator.active_learning.studies.orders import budgets_for, label_orders
 from evaluator.active_learning.tasks import CurveResult, CurveTask, Data
-from evaluator.analyses.draws import draw
-from evaluator.analyses.efficiency import Evaluated, Facts
+from evaluator.analyses.labels.draws import draw
+from evaluator.analyses.labels.efficiency import Evaluated, Facts
 
 HEAD = {"release": {"name": "Small", "version": "1.0", "hash": "abc"}, "split": "test", "key_revision": 1}
 

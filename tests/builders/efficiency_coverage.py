@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluator.active_learning import metrics
+from evaluator.active_learning.experiments import metrics
 from evaluator.active_learning.tasks import CurveResult
-from evaluator.analyses.draws import draw
-from evaluator.analyses.learning import Evaluated, curves_of, drawn_ends
+from evaluator.analyses.labels.draws import draw
+from evaluator.analyses.labels.learning import Evaluated, curves_of, drawn_ends
 from tests.evaluator.analyses.slow_efficiency import slow_log2_area
 
 BUDGETS = (2, 4, 8, 16)

@@ -4,8 +4,8 @@ from typing import Any
 from uuid import uuid4
 
 from evaluator.active_learning.names import HeadKind, Strategy
-from evaluator.active_learning.suggestion import Basis, Pick
-from evaluator.active_learning.suggestion import Suggestion as Found
+from evaluator.active_learning.suggesting.suggestion import Basis, Pick
+from evaluator.active_learning.suggesting.suggestion import Suggestion as Found
 from leaderboard.models import Evaluation, KeyRevision, Model, Release, Submission, Suggestion, User
 from leaderboard.states import EvaluationState, SubmissionState
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evaluator.active_learning.names import Strategy
-from evaluator.active_learning.suggest import suggest
+from evaluator.active_learning.suggesting.suggest import suggest
 from leaderboard import suggestions
 from leaderboard.models import Suggestion
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from evaluator.answering.options import choose
-from evaluator.answering.sweep_answers import SWEEP
+from evaluator.answering.sweeps.sweep_answers import SWEEP
 from evaluator.release.schema import Split
 from tests.builders.fine_tunes import right_options
 from tests.builders.tables import Tables

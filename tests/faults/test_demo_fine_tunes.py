@@ -14,8 +14,8 @@ from evaluator.analyses.interpolation import score_sweep
 from evaluator.analyses.splits import load_split, marks_of
 from evaluator.analyses.target import Target, parse_target
 from evaluator.answering.settings import RunSettings
-from evaluator.answering.sweep import Sweep, sweep_release
-from evaluator.answering.sweep_answers import answers_at
+from evaluator.answering.sweeps.sweep import Sweep, sweep_release
+from evaluator.answering.sweeps.sweep_answers import answers_at
 from evaluator.answers import Protocol
 from evaluator.architectures.registry import get_architecture
 from evaluator.encoders.choices import Device

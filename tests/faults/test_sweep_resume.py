@@ -7,7 +7,7 @@ import psutil
 import pytest
 from django.db.models.functions import Now
 
-from evaluator.answering.sweep_answers import read_sweep
+from evaluator.answering.sweeps.sweep_answers import read_sweep
 from leaderboard import storage
 from leaderboard.lineage import sweeps
 from leaderboard.models import Analysis, BaseLink, Evaluation, EvaluationPart

@@ -11,9 +11,9 @@ from django.db import connection, transaction
 from django.test import Client
 
 from evaluator.active_learning.names import Strategy
-from evaluator.active_learning.suggest import suggest
+from evaluator.active_learning.suggesting.suggest import suggest
 from evaluator.errors import EvaluationFailed
-from evaluator.suggest.file import suggest_from_files
+from evaluator.suggest.images.file import suggest_from_files
 from leaderboard import storage, suggestions
 from leaderboard.models import Suggestion, User
 from leaderboard.models.suggestions import SuggestionState

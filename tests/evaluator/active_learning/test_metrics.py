@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn
 
-from evaluator.active_learning import metrics
+from evaluator.active_learning.experiments import metrics
 
 
 def draw(seed, m=60, n_classes=5, leading=(), absent=()):
@@ -84,6 +84,6 @@ def test_areas_under_curves_worked_by_hand():
 
 
 def test_metrics_need_no_torch():
-    modules = "evaluator.active_learning.metrics, evaluator.active_learning.names"
+    modules = "evaluator.active_learning.experiments.metrics, evaluator.active_learning.names"
     code = f"import sys, {modules}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

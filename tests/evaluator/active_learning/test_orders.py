@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.active_learning.orders import PER_CLASS, budgets_for, label_orders
+from evaluator.active_learning.studies.orders import PER_CLASS, budgets_for, label_orders
 
 IDS = [f"image-{number}" for number in range(40)]
 

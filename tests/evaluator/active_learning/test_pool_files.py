@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluator.active_learning.pools import read_pool
+from evaluator.active_learning.experiments.pools import read_pool
 from evaluator.errors import InputError
 from tests.builders.mixtures import Mixture, mixture
 

@@ -11,10 +11,10 @@ import numpy as np
 import psutil
 import pytest
 
-from evaluator.active_learning.exchange import read_task, read_work, write_work
 from evaluator.active_learning.names import HeadKind, Start, Strategy
-from evaluator.active_learning.process import perform_apart
-from evaluator.active_learning.study import perform
+from evaluator.active_learning.studies.exchange import read_task, read_work, write_work
+from evaluator.active_learning.studies.process import perform_apart
+from evaluator.active_learning.studies.study import perform
 from evaluator.active_learning.tasks import CurveResult, StrategyResult, StrategyTask, Task
 from evaluator.errors import EvaluationFailed, InputError
 from tests.builders.waiting import all_end
@@ -108,7 +108,7 @@ def test_ends_when_progress_is_not_wanted_any_more() -> None:
 def test_ends_with_whoever_started_it(tmp_path: Path) -> None:
     """kill -9 of the parent while the child imports torch."""
     program = (
-        "from evaluator.active_learning.process import perform_apart; "
+        "from evaluator.active_learning.studies.process import perform_apart; "
         "from tests.evaluator.active_learning.test_process import strategy_task; "
         "perform_apart([strategy_task(rounds=9, n=4000)], on_progress=lambda done, total: print(done, flush=True))"
     )

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evaluator.active_learning.metrics import accuracy, aulc_linear
+from evaluator.active_learning.experiments.metrics import accuracy, aulc_linear
+from evaluator.active_learning.experiments.pools import LabelledPool, read_pool
+from evaluator.active_learning.experiments.runs import run
 from evaluator.active_learning.names import HeadKind, Strategy, own_start
-from evaluator.active_learning.pools import LabelledPool, read_pool
-from evaluator.active_learning.runs import run
 from evaluator.active_learning.tasks import StrategyTask
 from tests.builders.mixtures import mixture
 

@@ -7,9 +7,9 @@ from torch.nn import functional
 
 from evaluator.active_learning.names import Start, Strategy
 from evaluator.active_learning.pool import Pool
-from evaluator.active_learning.reasons import reasons, reasons_of_start
 from evaluator.active_learning.starts import choose_start
 from evaluator.active_learning.strategies import ask
+from evaluator.active_learning.suggesting.reasons import reasons, reasons_of_start
 from tests.builders.pools import a_state, seeded
 
 

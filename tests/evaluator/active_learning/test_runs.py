@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from evaluator.active_learning.curves import curves_of
+from evaluator.active_learning.experiments.curves import curves_of
+from evaluator.active_learning.experiments.runs import run, walk
 from evaluator.active_learning.fits import fit_of
 from evaluator.active_learning.generators import generator_of
 from evaluator.active_learning.heads.paper import fit_paper
 from evaluator.active_learning.names import HeadKind, Start, Strategy, own_start
 from evaluator.active_learning.pool import Pool
 from evaluator.active_learning.propagation import propagate
-from evaluator.active_learning.runs import run, walk
 from evaluator.active_learning.starts import choose_start
 from evaluator.active_learning.state import State
 from evaluator.active_learning.strategies.table import ask

@@ -8,11 +8,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from evaluator.active_learning.experiments.runs import run
 from evaluator.active_learning.heads.standard import fit_standard, standard_of
 from evaluator.active_learning.names import HeadKind, Start, Strategy
-from evaluator.active_learning.runs import run
-from evaluator.active_learning.soundness import curve_task, sound
-from evaluator.active_learning.study import perform
+from evaluator.active_learning.studies.soundness import curve_task, sound
+from evaluator.active_learning.studies.study import perform
 from evaluator.active_learning.tasks import CurveResult, CurveTask, Data, StrategyResult, StrategyTask
 from evaluator.errors import InputError
 from tests.builders.pools import blobs

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evaluator.active_learning.tasks import CurveResult, CurveTask
-from evaluator.analyses.learning import Evaluated
+from evaluator.analyses.labels.learning import Evaluated
 
 
 def slow_recalls(chosen: np.ndarray, evaluated: Evaluated, times: np.ndarray) -> tuple[float, float]:

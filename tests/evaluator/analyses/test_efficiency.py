@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator.active_learning import metrics
-from evaluator.analyses.draws import Draws, draw
-from evaluator.analyses.efficiency import efficiency, not_measured
-from evaluator.analyses.labels_to import Reached, crossing, labels_to
+from evaluator.active_learning.experiments import metrics
+from evaluator.analyses.labels.draws import Draws, draw
+from evaluator.analyses.labels.efficiency import efficiency, not_measured
+from evaluator.analyses.labels.labels_to import Reached, crossing, labels_to
 from evaluator.scoring import canonical_json
 from evaluator.statistics.bootstrap import REPLICATES, source_weights
 from tests.builders.curves import HEAD, curve_study

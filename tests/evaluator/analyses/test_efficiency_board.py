@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluator.analyses.efficiency_board import mean_area, rank_efficiency
+from evaluator.analyses.labels.efficiency_board import mean_area, rank_efficiency
 
 SHARED = np.random.default_rng(0).normal(0, 0.05, 2_000)  # what all encoders have of the draws
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from evaluator.analyses.efficiency import Evaluated, Facts, efficiency
-from evaluator.analyses.fine import Vectors, fine_datasets, halves, vectors_of, whole, zero_shot_marks
 from evaluator.analyses.forgetting import analysis_head
+from evaluator.analyses.labels.efficiency import Evaluated, Facts, efficiency
+from evaluator.analyses.labels.fine import Vectors, fine_datasets, halves, vectors_of, whole, zero_shot_marks
 from evaluator.analyses.splits import SplitKey, load_split, marks_of, split_key
 from evaluator.answering.embeddings import write_embeddings
 from evaluator.answers import write_answers
@@ -138,8 +138,8 @@ def arguments(release: Path, split: str, out: Path, *more: object) -> list[str]:
 def test_the_command_writes_what_the_analysis_gives(
     release: Path, embeddings: dict[Split, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from evaluator.active_learning.soundness import curve_task
-    from evaluator.active_learning.study import perform
+    from evaluator.active_learning.studies.soundness import curve_task
+    from evaluator.active_learning.studies.study import perform
 
     test, out = load_split(release, Split.TEST), tmp_path / "new" / "efficiency.json"
     answers = random_answers(test.questions, 3)

@@ -10,7 +10,7 @@ from scipy import stats
 
 from evaluator.active_learning.names import HeadKind, Start, Strategy
 from evaluator.active_learning.tasks import Data, StrategyResult, StrategyTask
-from evaluator.analyses.strategies import comparison, pooled, run_document
+from evaluator.analyses.labels.strategies import comparison, pooled, run_document
 from evaluator.errors import InputError
 from evaluator.scoring import canonical_json
 from evaluator.statistics.blocks import critical_difference, mean_of, mean_ranks, rank_groups

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from evaluator.answering import agreement, contrastive
+from evaluator.answering import agreement
 from evaluator.answering.agreement import agreement_with_fp32
+from evaluator.answering.families import contrastive
 from evaluator.answering.parts import Resume
 from evaluator.answering.progress import StageClock
 from evaluator.answering.questions import ask

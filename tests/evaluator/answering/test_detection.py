@@ -139,7 +139,7 @@ def test_record_says_how_boxes_were_chosen(folder: Path) -> None:
 
 def test_images_of_many_places_go_in_smaller_batches(folder: Path) -> None:
     """A detector at 960 pixels looks at 3,600 places: 64 such images at once would need gigabytes."""
-    from evaluator.answering import detection
+    from evaluator.answering.families import detection
 
     class Fine:
         n_places, context_length, sizes = 3_600, 16, []
@@ -155,7 +155,7 @@ def test_images_of_many_places_go_in_smaller_batches(folder: Path) -> None:
             boxes = np.zeros((3_600, 4), np.float32)
             return [detection.Places(boxes=boxes, logits=np.zeros((3_600, len(q)), np.float32)) for q in queries]
 
-    from evaluator.answering.localisation import ask_localisation
+    from evaluator.answering.families.localisation import ask_localisation
     from evaluator.answering.material import open_material
     from evaluator.answering.progress import StageClock
     from evaluator.architectures.architecture import Family

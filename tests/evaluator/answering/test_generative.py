@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from evaluator.answering import generative
 from evaluator.answering.answered import Answered
+from evaluator.answering.families import generative
 from evaluator.answering.parts import Part, Resume
 from evaluator.answering.progress import Progress, Stage, StageClock
 from evaluator.answering.questions import Asked, ask, default_protocol, require_protocol

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from evaluator.answering.localisation import ask_localisation
+from evaluator.answering.families.localisation import ask_localisation
 from evaluator.answering.questions import ask
 from evaluator.answers import Protocol
 from evaluator.errors import InputError

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 import torch
 
-from evaluator.answering import contrastive
 from evaluator.answering.embeddings import read_embeddings
+from evaluator.answering.families import contrastive
 from evaluator.answering.parts import Part, Resume, without_gaps
 from evaluator.answering.progress import STAGES, Progress, Stage, StageClock
 from evaluator.answering.questions import ask

@@ -13,14 +13,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from evaluator.answering import interpolated
 from evaluator.answering.material import open_material
 from evaluator.answering.parts import Part, Resume
 from evaluator.answering.progress import SWEEP_STAGES, Progress, StageClock
 from evaluator.answering.run import answer_release
 from evaluator.answering.settings import BatchSizes, RunSettings
-from evaluator.answering.sweep import Sweep, sweep_release, sweep_splits
-from evaluator.answering.sweep_answers import (
+from evaluator.answering.sweeps import interpolated
+from evaluator.answering.sweeps.sweep import Sweep, sweep_release, sweep_splits
+from evaluator.answering.sweeps.sweep_answers import (
     SWEEP,
     answers_at,
     check_alphas,
@@ -126,7 +126,7 @@ def test_every_family_and_what_is_skipped_of_it(
     name: str, families: dict[str, Path], small_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both towers tuned, then one alone: the scores at α = 0.5, kept here, are those of the merged file."""
-    monkeypatch.setattr("evaluator.answering.sweep.keeps_scores", lambda alpha: True)
+    monkeypatch.setattr("evaluator.answering.sweeps.sweep.keeps_scores", lambda alpha: True)
     asked = count_calls(monkeypatch, OpenClipEncoder, TransformersEncoder)
     base = load_file(families[name])
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from evaluator.answering.sweep_answers import answers_at, read_sweep
+from evaluator.answering.sweeps.sweep_answers import answers_at, read_sweep
 from evaluator.answers import read_answers
 from evaluator.architectures.registry import OWN_CONFIGS
 from evaluator.cli import main

@@ -7,8 +7,8 @@ from safetensors.torch import load_file
 
 from evaluator.answering.run import answer_release
 from evaluator.answering.settings import RunSettings
-from evaluator.answering.sweep import Sweep, sweep_release
-from evaluator.answering.sweep_answers import answers_at
+from evaluator.answering.sweeps.sweep import Sweep, sweep_release
+from evaluator.answering.sweeps.sweep_answers import answers_at
 from evaluator.answers import Protocol
 from evaluator.architectures.architecture import Architecture
 from evaluator.architectures.folders import read_folder

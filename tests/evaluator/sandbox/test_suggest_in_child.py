@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evaluator.active_learning.names import Strategy
-from evaluator.active_learning.suggest import suggest
+from evaluator.active_learning.suggesting.suggest import suggest
 from evaluator.errors import EvaluationFailed, InputError
 from evaluator.sandbox import SuggestJob, suggest_in_child, suggesting
 

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from evaluator.answering.parts import Part, Resume
 from evaluator.answering.progress import SWEEP_STAGES
 from evaluator.answering.settings import RunSettings
-from evaluator.answering.sweep import Sweep, sweep_release
-from evaluator.answering.sweep_answers import answers_at
+from evaluator.answering.sweeps.sweep import Sweep, sweep_release
+from evaluator.answering.sweeps.sweep_answers import answers_at
 from evaluator.answers import Protocol
 from evaluator.architectures.architecture import Family
 from evaluator.architectures.registry import get_architecture

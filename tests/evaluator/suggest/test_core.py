@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluator.active_learning.names import HeadKind, Strategy
-from evaluator.active_learning.suggest import suggest
-from evaluator.active_learning.suggestion import Basis, suggestion_from
+from evaluator.active_learning.suggesting.suggest import suggest
+from evaluator.active_learning.suggesting.suggestion import Basis, suggestion_from
 from evaluator.errors import InputError
 from evaluator.suggest.words import how_chosen, reason
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from evaluator.errors import InputError
-from evaluator.suggest.folder import list_images
+from evaluator.suggest.images.folder import list_images
 
 
 def place(folder: Path, *names: str) -> Path:

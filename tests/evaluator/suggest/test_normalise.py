@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from evaluator.errors import InputError
-from evaluator.suggest.normalise import Method, Normalisation, parse_normalisation, to_8_bits
+from evaluator.suggest.images.normalise import Method, Normalisation, parse_normalisation, to_8_bits
 
 
 def slow(channel: np.ndarray, low: float, high: float) -> tuple[list[int], float]:

@@ -12,9 +12,9 @@ import tifffile
 from PIL import Image
 
 from evaluator.errors import InputError
-from evaluator.suggest.develop import Planes, Recipe, develop, parse_channels
-from evaluator.suggest.normalise import parse_normalisation
-from evaluator.suggest.read import read_file, read_stored
+from evaluator.suggest.images.develop import Planes, Recipe, develop, parse_channels
+from evaluator.suggest.images.normalise import parse_normalisation
+from evaluator.suggest.images.read import read_file, read_stored
 
 RANDOM = np.random.default_rng(0)
 GREY16 = RANDOM.integers(0, 65_536, (12, 20), dtype=np.uint16)

@@ -23,7 +23,7 @@ def staff(db) -> User:
 @pytest.fixture
 def here(monkeypatch) -> list[list]:
     """Tasks of three seeds are done in this process, as the one apart does them; returns them, per call."""
-    from evaluator.active_learning.study import perform
+    from evaluator.active_learning.studies.study import perform
 
     asked: list[list] = []
 

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.core.management import CommandError, call_command
 
-from evaluator.active_learning.orders import label_orders
+from evaluator.active_learning.studies.orders import label_orders
 from evaluator.answering.embeddings import read_embeddings
 from evaluator.cli import main
 from leaderboard import publication, storage, submissions

@@ -11,7 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.management import call_command
 from safetensors.torch import load_file
 
-from evaluator.answering.sweep_answers import answers_at, read_sweep
+from evaluator.answering.sweeps.sweep_answers import answers_at, read_sweep
 from evaluator.answers import read_answers
 from evaluator.cli import main
 from evaluator.errors import InputError

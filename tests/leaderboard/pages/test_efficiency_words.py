@@ -6,8 +6,8 @@ import pytest
 
 from evaluator.active_learning.names import Strategy
 from evaluator.release.tasks import describe_dataset
-from leaderboard.pages import efficiency, learning_figures, small_curves, strategies
-from leaderboard.pages.strategy_words import STRATEGIES
+from leaderboard.pages.labels import efficiency, learning_figures, small_curves, strategies
+from leaderboard.pages.labels.strategy_words import STRATEGIES
 from tests.builders import efficiency as build
 
 DATASETS = {name: describe_dataset(name) for name in ("cells_a", "cells_b", "cells_c")}

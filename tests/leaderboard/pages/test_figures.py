@@ -7,7 +7,8 @@ import pytest
 from evaluator.release.paper import benchmark_datasets
 from evaluator.release.paper_merges import paper_merges
 from evaluator.release.tasks import describe_dataset
-from leaderboard.pages import curves, figures, forgetting, merging
+from leaderboard.pages import figures
+from leaderboard.pages.tuned import curves, forgetting, merging
 from tests.builders import analyses
 
 DATASETS = {name: describe_dataset(name) for name in analyses.FINE}

@@ -18,7 +18,7 @@ from leaderboard import storage
 from leaderboard.label_efficiency import studies
 from leaderboard.label_efficiency.rows import EfficiencyBoard, EfficiencyCell, EfficiencyDataset, EfficiencyRow
 from leaderboard.models import Event, LabelEfficiency, Model, Study, Submission
-from leaderboard.pages import efficiency_board
+from leaderboard.pages.labels import efficiency_board
 from leaderboard.queue import Queue
 from leaderboard.workers.drain import drain
 from tests.builders import efficiency as build

@@ -1,0 +1,1 @@
+"""Strategies at work: pools, runs, learning curves and their metrics."""

@@ -1,0 +1,1 @@
+"""What labels are worth: label efficiency of encoders, comparisons of strategies. Torch-free."""

@@ -1,0 +1,1 @@
+"""All merges of two checkpoints asked in turn."""

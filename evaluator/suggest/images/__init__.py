@@ -1,0 +1,1 @@
+"""A person's own images: found, read, developed to what encoders take."""

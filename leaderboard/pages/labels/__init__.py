@@ -1,0 +1,1 @@
+"""Pages of labels: the efficiency of encoders, strategies compared."""

@@ -1,0 +1,1 @@
+"""Pages of fine-tunes: bases, what they forgot, merges."""
