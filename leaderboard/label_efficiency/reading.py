@@ -4,12 +4,16 @@ Like reports: owner and staff read everything, others what stands on the boards 
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache
 from uuid import UUID
 
+from django.db.models import Count, Max
 from django.http import Http404
 
 from evaluator.release.tasks import dataset_slug
 from leaderboard import permissions
+from leaderboard.boards.entries import LiveEntry
 from leaderboard.label_efficiency import board as boards
 from leaderboard.label_efficiency import comparing
 from leaderboard.label_efficiency.encoders import on_boards, reference_encoders
@@ -72,18 +76,10 @@ def board(user: AnyUser, release: Release, dataset: str | None = None) -> Effici
     """Encoders on the boards of a release that `user` may see, by label efficiency: over all ranked datasets, or on one
     (a slug). Raises Http404 for a dataset that the release lacks."""
     entries = on_boards(release)
-    rows = boards.in_force(entries)
-    datasets = boards.datasets_of(release, rows)
-    if dataset is not None and dataset not in {each.slug for each in datasets}:
+    table = _table(release.slug, release.key_revision_id, tuple(entries), _content(release), dataset)
+    if table is None:
         raise Http404("there is no such dataset")
-    made, resolvable = boards.board_rows(release, entries, rows, datasets, dataset)
-    documents = [row.document for each in rows.values() for row in each]
-    return EfficiencyBoard(
-        release=release.slug, split=EVALUATED, dataset=dataset, rows=made, datasets=datasets,
-        waiting=_waiting([entry.submission for entry in entries]), resolvable_difference=resolvable,
-        seeds=max((document["seeds"] for document in documents), default=None),
-        per_class=tuple(sorted({each["per_class"] for document in documents for each in document["budgets"]})),
-    )  # fmt: skip
+    return replace(table, waiting=_waiting([entry.submission for entry in entries]))
 
 
 def comparisons(user: AnyUser, release: Release, dataset: str | None = None) -> Comparisons:
@@ -96,6 +92,33 @@ def comparisons(user: AnyUser, release: Release, dataset: str | None = None) -> 
         found=found, encoders=[(each.model.slug, each.model.name) for each in encoders],
         datasets=list(dict.fromkeys((each.dataset, each.title) for each in found if each.dataset)),
         waiting=live.count(),
+    )  # fmt: skip
+
+
+def _content(release: Release) -> tuple[int, int]:
+    """Changes whenever a document is added or superseded."""
+    live = LabelEfficiency.objects.filter(submission__release=release, superseded_at=None)
+    found = live.aggregate(n=Count("pk"), latest=Max("pk"))
+    return found["n"], found["latest"] or 0
+
+
+@lru_cache(maxsize=64)
+def _table(
+    slug: str, key_revision: int, entries: tuple[LiveEntry, ...], content: tuple[int, int], dataset: str | None
+) -> EfficiencyBoard | None:  # fmt: skip
+    """A board without what waits, computed once for all readers of these entries and documents: it is made of every
+    document of the release. None where the release lacks the dataset."""
+    release = Release.objects.select_related("key_revision").get(slug=slug)
+    rows = boards.in_force(entries)
+    datasets = boards.datasets_of(release, rows)
+    if dataset is not None and dataset not in {each.slug for each in datasets}:
+        return None
+    made, resolvable = boards.board_rows(release, entries, rows, datasets, dataset)
+    documents = [row.document for each in rows.values() for row in each]
+    return EfficiencyBoard(
+        release=slug, split=EVALUATED, dataset=dataset, rows=made, datasets=datasets, waiting=0,
+        resolvable_difference=resolvable, seeds=max((document["seeds"] for document in documents), default=None),
+        per_class=tuple(sorted({each["per_class"] for document in documents for each in document["budgets"]})),
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import shutil
 import numpy as np
 import pytest
 from django.core.management import call_command
+from django.db.models.functions import Now
 from django.template.loader import render_to_string
 from django.test import Client
 
@@ -184,13 +185,12 @@ def test_what_waits_and_what_is_not_ranked_is_said(measured):
     assert "to be measured" not in text
     Study.objects.create(submission=measured["vague"], kind="efficiency")
     assert "1 more model waits to be measured" in text_of(board())
-    row = LabelEfficiency.objects.filter(dataset=DATASET).first()
-    for each in LabelEfficiency.objects.filter(dataset=DATASET):
-        LabelEfficiency.objects.filter(pk=each.pk).update(
-            document=each.document | {"ranked": False, "reason": "Only 4 sources stand behind the evaluated images."}
-        )
-    text = text_of(board(f"{DATASET}/"))
-    assert row is not None and "This dataset is not ranked. Only 4 sources stand" in text
+    for row in LabelEfficiency.objects.filter(dataset=DATASET, superseded_at=None):
+        LabelEfficiency.objects.filter(pk=row.pk).update(superseded_at=Now())
+        row.pk, reason = None, "Only 4 sources stand behind the evaluated images."
+        row.document |= {"ranked": False, "reason": reason}
+        row.save()
+    assert "This dataset is not ranked. Only 4 sources stand" in text_of(board(f"{DATASET}/"))
     assert "mean over 1 dataset" in text_of(board())
 
 
